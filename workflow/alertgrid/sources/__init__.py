@@ -1,0 +1,45 @@
+"""How alerts of any origin become rows and stamps: one reader per file, one interface.
+
+Every reader module has two functions. `read(**settings)` yields `Chunk`s of bounded size. `inputs(**settings)` lists the
+files that were read, so that their SHA-256 can be kept with the dataset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One alert that was not taken: where it stood and why. Unknown numbers are -1, unknown names empty."""
+
+    file: str
+    row: int
+    candid: str
+    object_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some alerts in reading order.
+
+    Attributes
+    ----------
+    catalogue : DataFrame
+        The columns of `columns.CATALOGUE_COLUMNS`, and any kept extra columns; n rows.
+    metadata : ndarray (n, 25), float32
+        In the order of `columns.METADATA_COLUMNS`, -999 where ZTF has no value.
+    stamps : ndarray (n, 3, 63, 63), float32
+        Science, template, difference; each cutout of unit L2 norm.
+    refused : list of Refusal
+        Alerts met in this piece of the input and not taken.
+    """
+
+    catalogue: pd.DataFrame
+    metadata: np.ndarray
+    stamps: np.ndarray
+    refused: list[Refusal] = field(default_factory=list)
