@@ -1,0 +1,215 @@
+"""What is on disk: the only code that knows the layout of dataset.h5 and catalogue.h5.
+
+/stamps      (N, 3, 63, 63) float16 or float32, contiguous, so that it can be memory-mapped at its offset: random batches
+             are then as fast as from a bare array, where h5py's fancy indexing or any chunked layout is 100 times slower.
+/metadata    (N, 25) float32, columns in the attribute `columns`.
+/catalogue/  one array of length N per column; `candid` is int64 end to end.
+
+Attributes hold the units, the normalisation, the channel names, the source and the SHA-256 of every input file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from .columns import CATALOGUE_COLUMNS, CHANNELS, METADATA_COLUMNS, STAMP_SIZE
+from .errors import StudyError
+from .files import atomic_path, write_csv
+from .progress import Progress
+from .sources import Chunk, Refusal
+from .validation import check_chunk, check_unique, stamp_digests
+
+FORMAT = "alertgrid-1"
+STAMP_SHAPE = (len(CHANNELS), STAMP_SIZE, STAMP_SIZE)
+
+
+def write_dataset(
+    path: str | Path,
+    refused_path: str | Path,
+    chunks: Iterable[Chunk],
+    *,
+    source: str,
+    dtype: str = "float16",
+    inputs: Mapping[str, str] | None = None,
+) -> int:
+    """Write chunks of alerts into one dataset file, with memory bounded by one chunk and the catalogue.
+
+    Parameters
+    ----------
+    path, refused_path : path
+        dataset.h5, and the CSV that lists every alert not taken with its reason.
+    chunks : iterable of Chunk
+        Alerts in the order in which they are stored.
+    source : str
+        Name of the reader.
+    dtype : {"float16", "float32"}
+        Storage of the stamps. float16 keeps a unit-norm cutout to 3e-4 of its norm; the 1e-9 padding becomes 0.
+    inputs : mapping of str to str
+        File name -> SHA-256 of everything that was read.
+
+    Returns
+    -------
+    int
+        Number of alerts written.
+
+    Raises
+    ------
+    StudyError
+        A chunk breaks the data contract, a candid occurs twice, or nothing is left to write.
+    """
+    path, refused_path = Path(path), Path(refused_path)
+    refused: list[Refusal] = []
+    with atomic_path(path.with_suffix(".stamps")) as spool, atomic_path(path) as temporary:
+        tables = list(_spool_stamps(chunks, spool, np.dtype(dtype), refused))
+        _write_refused(refused_path, refused)
+        if not tables:
+            raise StudyError(
+                str(path), "no alert was taken", "at least one", f"read the reasons in {refused_path} and mend the source"
+            )
+        catalogue = pd.concat([table for table, _ in tables], ignore_index=True)
+        check_unique(catalogue)
+        metadata = np.concatenate([rows for _, rows in tables])
+        with h5py.File(temporary, "w") as file:
+            _write_attributes(file, source, inputs or {}, len(refused))
+            _write_stamps(file, spool, len(catalogue), np.dtype(dtype))
+            _write_metadata(file, metadata)
+            _write_columns(file, catalogue)
+        spool.touch()
+    path.with_suffix(".stamps").unlink(missing_ok=True)
+    return len(catalogue)
+
+
+def _spool_stamps(
+    chunks: Iterable[Chunk], spool: Path, dtype: np.dtype, refused: list[Refusal]
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Append stamps to a bare file, since a contiguous HDF5 array needs its length beforehand; pass the tables on."""
+    progress = Progress(0, "dataset")
+    with open(spool, "wb") as handle:
+        for chunk in chunks:
+            refused.extend(chunk.refused)
+            if not len(chunk.catalogue):
+                continue
+            check_chunk(chunk, STAMP_SHAPE)
+            stored = np.ascontiguousarray(chunk.stamps, dtype=dtype)
+            stored.tofile(handle)
+            progress.step(len(stored), refused=len(refused))
+            yield chunk.catalogue.assign(stamp_digest=stamp_digests(stored)), chunk.metadata.astype(np.float32)
+
+
+def _write_refused(path: Path, refused: list[Refusal]) -> None:
+    """List every alert that was not taken."""
+    names = [field.name for field in fields(Refusal)]
+    write_csv(path, pd.DataFrame([asdict(refusal) for refusal in refused], columns=names))
+
+
+def _write_attributes(file: h5py.File, source: str, inputs: Mapping[str, str], refused: int) -> None:
+    """Say what the file is, where it came from and in which units."""
+    file.attrs["format"] = FORMAT
+    file.attrs["source"] = source
+    file.attrs["inputs"] = json.dumps(dict(inputs))
+    file.attrs["refused"] = refused
+    file.attrs["units"] = "stamps: counts divided by the cutout's L2 norm; jd: days; magnitudes: AB; angles: degrees"
+
+
+def _write_stamps(file: h5py.File, spool: Path, count: int, dtype: np.dtype, block: int = 1024) -> None:
+    """Copy the spooled stamps into one contiguous array, block by block."""
+    stamps = file.create_dataset("stamps", (count, *STAMP_SHAPE), dtype)
+    stamps.attrs["channels"] = list(CHANNELS)
+    stamps.attrs["normalisation"] = "l2 per cutout"
+    stamps.attrs["pixel_scale_arcsec"] = 1.01
+    spooled = np.memmap(spool, dtype, "r", shape=(count, *STAMP_SHAPE))
+    for start in range(0, count, block):
+        stamps[start : start + block] = spooled[start : start + block]
+
+
+def _write_metadata(file: h5py.File, metadata: np.ndarray) -> None:
+    """Store the metadata with the names of its columns."""
+    file.create_dataset("metadata", data=metadata).attrs["columns"] = list(METADATA_COLUMNS)
+
+
+def _write_columns(file: h5py.File, catalogue: pd.DataFrame) -> None:
+    """Store one array per column; text as UTF-8, numbers in the type of the contract."""
+    group = file.create_group("catalogue", track_order=True)
+    for name, column in catalogue.items():
+        kind = CATALOGUE_COLUMNS.get(name)
+        if kind == "str" or (kind is None and not pd.api.types.is_numeric_dtype(column)):
+            values = column.fillna("").astype(str).str.encode("utf-8").to_numpy()
+            group.create_dataset(name, data=values.astype(bytes) if len(values) else np.zeros(0, "S1"))
+        else:
+            group.create_dataset(name, data=column.to_numpy(kind))
+
+
+def write_catalogue(path: str | Path, catalogue: pd.DataFrame, attributes: Mapping[str, str | int] | None = None) -> None:
+    """Write a catalogue without stamps or metadata: what a report needs."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        for name, value in (attributes or {}).items():
+            file.attrs[name] = value
+        _write_columns(file, catalogue)
+
+
+def _open(path: str | Path) -> h5py.File:
+    """Open a file of ours, or say what is wrong with it."""
+    expected, remedy = "a dataset or catalogue written by this study", "delete it and start the study again"
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise StudyError(str(path), "there is no such file", expected, "check the path") from None
+    except OSError as error:
+        raise StudyError(str(path), f"cannot be read as HDF5 ({error})", expected, remedy) from None
+    if file.attrs.get("format") != FORMAT:
+        found = file.attrs.get("format")
+        file.close()
+        raise StudyError(str(path), f"format is {found!r}", f"{FORMAT!r}", remedy)
+    return file
+
+
+def read_catalogue(path: str | Path) -> pd.DataFrame:
+    """Read the catalogue columns of dataset.h5 or catalogue.h5, one row per alert; no stamps are touched.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, damaged or of another format.
+    """
+    with _open(path) as file:
+        columns = {name: column[()] for name, column in file["catalogue"].items()}
+    return pd.DataFrame(
+        {name: np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values for name, values in columns.items()}
+    )
+
+
+def read_attributes(path: str | Path) -> dict[str, object]:
+    """Read the attributes of the file: format, source, inputs (JSON text), refused, units."""
+    with _open(path) as file:
+        return dict(file.attrs)
+
+
+def read_metadata(path: str | Path) -> np.ndarray:
+    """Read the metadata, (N, 25) float32 in the order of `columns.METADATA_COLUMNS`."""
+    with _open(path) as file:
+        return file["metadata"][()]
+
+
+def open_stamps(path: str | Path) -> np.memmap:
+    """Memory-map the stamps read-only, (N, 3, 63, 63), without reading them.
+
+    Raises
+    ------
+    StudyError
+        The file is shorter than its own header says (a copy that was cut off).
+    """
+    with _open(path) as file:
+        stamps = file["stamps"]
+        offset, shape, dtype = stamps.id.get_offset(), stamps.shape, stamps.dtype
+    needed = offset + int(np.prod(shape)) * dtype.itemsize
+    if Path(path).stat().st_size < needed:
+        raise StudyError(str(path), "the file is truncated", f"{needed} bytes", "copy it again or delete it and rerun")
+    return np.memmap(path, dtype, "r", offset=offset, shape=shape)
