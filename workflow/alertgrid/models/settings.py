@@ -1,0 +1,105 @@
+"""Settings of the networks: the published values, overrides per architecture, and their checks. Needs no torch.
+
+Source of the values: BTSbot 2.0.7 (prod_config.json and the configurations of its pre-training study in the history).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import StudyError
+
+NORMALISATIONS = ("l2", "unit", "imagenet", "sigma3")
+FUSION_MODES = ("clean", "compat")
+
+# Both published configurations of the custom CNN.
+# ASSUME: the production network is multi-modal, so the dense widths of an image-only twin are not published: 128, 8.
+CNN_CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "production": {"channels": (32, 64), "kernel": 5, "dropouts": (0.5, 0.55), "widths": (128, 8), "dropout": 0.2},
+    "image_only": {"channels": (64, 16), "kernel": 3, "dropouts": (0.45, 0.65), "widths": (128,), "dropout": 0.45},
+}
+
+DEFAULTS: dict[str, Any] = {
+    "input_normalisation": "l2",
+    "input_size": "native",
+    "head": {"widths": (256, 8), "dropout": 0.7},
+    "cnn": {"configuration": "production"},
+    "metadata": {"widths": (128, 128), "dropout": 0.25},
+    "fusion": {"mode": "clean", "widths": (128, 32), "dropout": 0.6},
+    "joint": {"widths": (128, 32), "dropout": 0.6, "metadata_widths": (256, 8), "metadata_dropout": 0.63},
+}
+_CNN_KEYS = {"configuration", *CNN_CONFIGURATIONS["production"]}
+
+
+def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Complete settings of one architecture: defaults, then `settings`, then `settings["architectures"][architecture]`.
+
+    Returns
+    -------
+    dict
+        Keys of `DEFAULTS`; `cnn` holds channels, kernel, dropouts, widths and dropout of the chosen configuration.
+
+    Raises
+    ------
+    StudyError
+        An unknown key or a value out of range, named by its dotted key.
+    """
+    given = dict(settings or {})
+    overrides = (given.pop("architectures", None) or {}).get(architecture) or {}
+    resolved = copy.deepcopy(DEFAULTS)
+    _update(resolved, given, "models")
+    _update(resolved, overrides, f"models.architectures.{architecture}")
+    resolved["cnn"] = _cnn(resolved["cnn"])
+    _check(resolved)
+    return resolved
+
+
+def _update(target: dict[str, Any], given: Mapping[str, Any], where: str) -> None:
+    """Merge one layer of settings, section by section."""
+    for key, value in given.items():
+        allowed = _CNN_KEYS if where.endswith(".cnn") else set(target)
+        if key not in allowed:
+            raise StudyError(f"{where}.{key}", "is an unknown key", f"one of {sorted(allowed)}", "correct or remove it")
+        if isinstance(target.get(key), dict):
+            _update(target[key], value, f"{where}.{key}")
+        else:
+            target[key] = tuple(value) if isinstance(value, list) else value
+
+
+def _cnn(given: dict[str, Any]) -> dict[str, Any]:
+    """A published configuration of the custom CNN with single values replaced."""
+    name = given.get("configuration")
+    _one_of("models.cnn.configuration", name, tuple(CNN_CONFIGURATIONS))
+    return {**CNN_CONFIGURATIONS[name], **given}
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Refuse values no network can be built with."""
+    _one_of("models.input_normalisation", settings["input_normalisation"], NORMALISATIONS)
+    _one_of("models.fusion.mode", settings["fusion"]["mode"], FUSION_MODES)
+    size = settings["input_size"]
+    if size != "native" and not (isinstance(size, int) and 16 <= size <= 1024):
+        raise StudyError("models.input_size", f"is {size!r}", "native, or pixels from 16 to 1024", "correct it")
+    for section in ("head", "cnn", "metadata", "fusion", "joint"):
+        for key, value in settings[section].items():
+            _check_number(f"models.{section}.{key}", key, value)
+
+
+def _check_number(where: str, key: str, value: Any) -> None:
+    """Dropouts lie in [0, 1); widths and channels are positive."""
+    if "dropout" in key:
+        shares = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(share, int | float) and 0 <= share < 1 for share in shares):
+            raise StudyError(where, f"is {value!r}", "a share in [0, 1)", "correct it")
+    elif ("widths" in key or key == "channels") and not (
+        value and all(isinstance(width, int) and width > 0 for width in value)
+    ):
+        raise StudyError(where, f"is {value!r}", "a list of positive whole numbers", "correct it")
+
+
+def _one_of(where: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse a word outside a list."""
+    if value not in allowed:
+        raise StudyError(where, f"is {value!r}", f"one of {', '.join(allowed)}", "correct it")
