@@ -1,0 +1,81 @@
+"""What does Slurm know? The few questions that are asked of it, through its own commands.
+
+Source: squeue(1), scancel(1), scontrol(1). Nothing here needs accounting (slurmdbd).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+# States in which a job may still write files, or will start again under the same number.
+ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
+UNKNOWN_JOB = "Invalid job id"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job in Slurm: number, state, name, working directory and the comment that says what it does."""
+
+    number: str
+    state: str
+    name: str
+    folder: str
+    comment: str
+
+
+def available() -> bool:
+    """Whether this machine has Slurm's commands."""
+    return shutil.which("squeue") is not None
+
+
+def own_job() -> str | None:
+    """Number of the Slurm job that this process runs in, if it does."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def is_active(number: str) -> bool | None:
+    """Whether a job is waiting, running or ending; None when Slurm does not answer."""
+    if not available():
+        return None
+    answer = _ask("squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T")
+    if answer.returncode:
+        return False if UNKNOWN_JOB in answer.stderr else None
+    return any(state not in ENDED for state in answer.stdout.split())
+
+
+def jobs_in(folder: str | Path) -> list[Job]:
+    """Jobs of this user that wait or run with the given working directory.
+
+    Raises
+    ------
+    RuntimeError
+        Slurm does not answer; what is running is then unknown.
+    """
+    answer = _ask("squeue", "--noheader", "--me", "--format=%i|%T|%j|%Z|%k")
+    if answer.returncode:
+        raise RuntimeError(f"squeue failed: {answer.stderr.strip()}")
+    jobs = [Job(*line.strip().split("|", 4)) for line in answer.stdout.splitlines() if line.strip()]
+    return [job for job in jobs if Path(job.folder).resolve() == Path(folder).resolve()]
+
+
+def cancel(jobs: list[Job]) -> None:
+    """Ask Slurm to end jobs."""
+    if jobs:
+        _ask("scancel", *(job.number for job in jobs))
+
+
+def requeue(number: str) -> bool:
+    """Put the running job back into the queue under its own number; whether Slurm agreed."""
+    return _ask("scontrol", "requeue", number).returncode == 0
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess:
+    """Run one of Slurm's commands; a scheduler that hangs counts as one that does not answer."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (subprocess.TimeoutExpired, FileNotFoundError) as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
