@@ -11,9 +11,11 @@ Attributes hold the units, the normalisation, the channel names, the source and 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import IO
 
 import h5py
 import numpy as np
@@ -65,13 +67,18 @@ def write_dataset(
         A chunk breaks the data contract, a candid occurs twice, or nothing is left to write.
     """
     path, refused_path = Path(path), Path(refused_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     refused: list[Refusal] = []
-    with atomic_path(path.with_suffix(".stamps")) as spool, atomic_path(path) as temporary:
+    # The spool has no name, so that nothing of it remains after a kill.
+    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic_path(path) as temporary:
         tables = list(_spool_stamps(chunks, spool, np.dtype(dtype), refused))
         _write_refused(refused_path, refused)
         if not tables:
             raise StudyError(
-                str(path), "no alert was taken", "at least one", f"read the reasons in {refused_path} and mend the source"
+                str(path),
+                "no alert was taken",
+                "at least one",
+                f"read the reasons in {refused_path} and mend the source",
             )
         catalogue = pd.concat([table for table, _ in tables], ignore_index=True)
         check_unique(catalogue)
@@ -81,26 +88,24 @@ def write_dataset(
             _write_stamps(file, spool, len(catalogue), np.dtype(dtype))
             _write_metadata(file, metadata)
             _write_columns(file, catalogue)
-        spool.touch()
-    path.with_suffix(".stamps").unlink(missing_ok=True)
     return len(catalogue)
 
 
 def _spool_stamps(
-    chunks: Iterable[Chunk], spool: Path, dtype: np.dtype, refused: list[Refusal]
+    chunks: Iterable[Chunk], spool: IO[bytes], dtype: np.dtype, refused: list[Refusal]
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Append stamps to a bare file, since a contiguous HDF5 array needs its length beforehand; pass the tables on."""
     progress = Progress(0, "dataset")
-    with open(spool, "wb") as handle:
-        for chunk in chunks:
-            refused.extend(chunk.refused)
-            if not len(chunk.catalogue):
-                continue
-            check_chunk(chunk, STAMP_SHAPE)
-            stored = np.ascontiguousarray(chunk.stamps, dtype=dtype)
-            stored.tofile(handle)
-            progress.step(len(stored), refused=len(refused))
-            yield chunk.catalogue.assign(stamp_digest=stamp_digests(stored)), chunk.metadata.astype(np.float32)
+    for chunk in chunks:
+        refused.extend(chunk.refused)
+        if not len(chunk.catalogue):
+            continue
+        check_chunk(chunk, STAMP_SHAPE)
+        stored = np.ascontiguousarray(chunk.stamps, dtype=dtype)
+        spool.write(stored.data)
+        progress.step(len(stored), refused=len(refused))
+        yield chunk.catalogue.assign(stamp_digest=stamp_digests(stored)), chunk.metadata.astype(np.float32)
+    spool.flush()
 
 
 def _write_refused(path: Path, refused: list[Refusal]) -> None:
@@ -118,7 +123,7 @@ def _write_attributes(file: h5py.File, source: str, inputs: Mapping[str, str], r
     file.attrs["units"] = "stamps: counts divided by the cutout's L2 norm; jd: days; magnitudes: AB; angles: degrees"
 
 
-def _write_stamps(file: h5py.File, spool: Path, count: int, dtype: np.dtype, block: int = 1024) -> None:
+def _write_stamps(file: h5py.File, spool: IO[bytes], count: int, dtype: np.dtype, block: int = 1024) -> None:
     """Copy the spooled stamps into one contiguous array, block by block."""
     stamps = file.create_dataset("stamps", (count, *STAMP_SHAPE), dtype)
     stamps.attrs["channels"] = list(CHANNELS)
@@ -146,7 +151,9 @@ def _write_columns(file: h5py.File, catalogue: pd.DataFrame) -> None:
             group.create_dataset(name, data=column.to_numpy(kind))
 
 
-def write_catalogue(path: str | Path, catalogue: pd.DataFrame, attributes: Mapping[str, str | int] | None = None) -> None:
+def write_catalogue(
+    path: str | Path, catalogue: pd.DataFrame, attributes: Mapping[str, str | int] | None = None
+) -> None:
     """Write a catalogue without stamps or metadata: what a report needs."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = FORMAT
@@ -182,7 +189,10 @@ def read_catalogue(path: str | Path) -> pd.DataFrame:
     with _open(path) as file:
         columns = {name: column[()] for name, column in file["catalogue"].items()}
     return pd.DataFrame(
-        {name: np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values for name, values in columns.items()}
+        {
+            name: np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+            for name, values in columns.items()
+        }
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +75,8 @@ def sha256(path: str | Path) -> str:
 def sha256_text(text: str) -> str:
     """Hexadecimal SHA-256 of a text."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def hash_files(paths: Iterable[str | Path]) -> dict[str, str]:
+    """File name -> SHA-256, in the order given."""
+    return {Path(path).name: sha256(path) for path in paths}

@@ -62,6 +62,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
             columns = {name: file[name][()] for name in ("candid", "split", "score")}
     except (OSError, KeyError) as error:
         expected = "predictions written by a finished run"
-        raise StudyError(str(path), f"cannot be read ({error})", expected, "delete the run's folder and rerun") from None
+        raise StudyError(
+            str(path), f"cannot be read ({error})", expected, "delete the run's folder and rerun"
+        ) from None
     columns["split"] = np.char.decode(columns["split"], "utf-8")
     return pd.DataFrame(columns)

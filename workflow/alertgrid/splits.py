@@ -99,7 +99,10 @@ def _check_filled(catalogue: pd.DataFrame) -> None:
         if labels != {0, 1}:
             found = f"labels {sorted(labels)}" if labels else "no alerts"
             raise StudyError(
-                f"splits, {split}", f"has {found}", "alerts of label 0 and of label 1", "enlarge splits.shares or the data"
+                f"splits, {split}",
+                f"has {found}",
+                "alerts of label 0 and of label 1",
+                "enlarge splits.shares or the data",
             )
 
 

@@ -48,8 +48,8 @@ def _check_values(catalogue: pd.DataFrame, column: str, allowed: set) -> None:
     """Refuse values outside a closed list."""
     wrong = catalogue[~catalogue[column].isin(allowed)]
     if len(wrong):
-        row = wrong.iloc[0]
-        _fail(f"candid {row['candid']}", f"{column} is {row[column]!r}", f"one of {sorted(allowed)}")
+        candid, value = wrong["candid"].tolist()[0], wrong[column].tolist()[0]
+        _fail(f"candid {candid}", f"{column} is {value!r}", f"one of {sorted(allowed)}")
 
 
 def _check_finite(chunk: Chunk) -> None:

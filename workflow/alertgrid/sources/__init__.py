@@ -7,9 +7,13 @@ files that were read, so that their SHA-256 can be kept with the dataset.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
+
+from ..errors import StudyError
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,24 @@ class Chunk:
     metadata: np.ndarray
     stamps: np.ndarray
     refused: list[Refusal] = field(default_factory=list)
+
+
+READERS = {
+    "btsbot": "alertgrid.sources.btsbot",
+    "avro": "alertgrid.sources.avro",
+    "simulation": "alertgrid.sources.simulation",
+    "des": "alertgrid.sources.des",
+}
+
+
+def reader(name: str) -> ModuleType:
+    """Module of a reader, with `read` and `inputs`; only this one is imported, since some need GalSim or astropy.
+
+    Raises
+    ------
+    StudyError
+        No reader has this name.
+    """
+    if name not in READERS:
+        raise StudyError("data.source", f"{name!r} is unknown", f"one of {sorted(READERS)}", "correct it")
+    return import_module(READERS[name])

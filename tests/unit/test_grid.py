@@ -1,0 +1,74 @@
+"""The grid: every combination once, dependencies added, the impossible refused."""
+
+from __future__ import annotations
+
+import pytest
+from alertgrid.errors import StudyError
+from alertgrid.grid import COLUMNS, METADATA_CELL, cell_name, expand_grid, run_name
+
+AXES = {
+    "architectures": ["btsbot_cnn", "convnext_pico"],
+    "pretraining": ["none", "galaxies"],
+    "inputs": ["image", "fusion"],
+    "fractions": [0.1, 1.0],
+    "seeds": [0, 1],
+    "exclude": [{"architecture": "btsbot_cnn", "pretraining": "galaxies"}],
+}
+
+
+def test_names():
+    assert cell_name("convnext_pico", "galaxies", "fusion") == "convnext_pico-galaxies-fusion"
+    assert cell_name("a", "none", "image", "science_template", "permuted") == "a-none-image-science_template-permuted"
+    assert run_name("a-none-image", 1, 3) == "a-none-image/f1/s3"
+    assert run_name("a-none-image", 0.25, 3) == "a-none-image/f0.25/s3"
+
+
+def test_every_run_once_and_fusion_brings_what_it_stands_on():
+    grid = expand_grid(**AXES)
+    assert tuple(grid.columns) == COLUMNS
+    assert grid["run"].is_unique
+    image = {"btsbot_cnn-none-image", "convnext_pico-none-image", "convnext_pico-galaxies-image"}
+    assert set(grid["cell"]) == image | {name.replace("image", "fusion") for name in image} | {METADATA_CELL}
+    assert len(grid) == 7 * 4
+
+
+def test_fewer_seeds_for_expensive_networks_and_metadata_runs_for_all_of_them():
+    grid = expand_grid(**{**AXES, "seeds": [0]}, seeds_of={"btsbot_cnn": [0, 5], "convnext_pico": [3]})
+    seeds = grid.groupby("cell")["seed"].unique().map(sorted)
+    assert seeds["btsbot_cnn-none-image"] == [0, 5]
+    assert seeds["convnext_pico-none-fusion"] == [3]
+    assert seeds[METADATA_CELL] == [0, 3, 5]
+
+
+def test_draws_follow_seeds():
+    grid = expand_grid(**{**AXES, "seeds": [0, 1, 2, 3]}, draws=3)
+    assert (grid["draw"] == grid["seed"] % 3).all()
+
+
+def test_controls_train_on_permuted_labels_at_the_largest_fraction():
+    grid = expand_grid(**AXES, permuted={"btsbot_cnn-none-image": [7, 8]})
+    control = grid[grid["labels"] == "permuted"]
+    assert control["run"].tolist() == [
+        "btsbot_cnn-none-image-permuted/f1/s7",
+        "btsbot_cnn-none-image-permuted/f1/s8",
+    ]
+
+
+def test_stamps_axis():
+    grid = expand_grid(**{**AXES, "inputs": ["image"]}, stamps=["all", "science_template"])
+    assert "convnext_pico-none-image-science_template" in set(grid["cell"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"exclude": []}, r"btsbot_cnn x galaxies is impossible.*\n.*\n.*add \{architecture: btsbot_cnn"),
+        ({"stamps": ["scince"]}, r"grid\.stamps: 'scince' is unknown"),
+        ({"exclude": [{"architecture": name} for name in AXES["architectures"]], "inputs": ["image"]}, "has no cell"),
+        ({"permuted": {"resnet-none-image": [0]}}, r"grid\.permuted: 'resnet-none-image' is no cell"),
+        ({"architectures": ["convnext_picco"]}, "convnext_pico"),
+    ],
+)
+def test_mistakes_are_named(change, said):
+    with pytest.raises(StudyError, match=said):
+        expand_grid(**{**AXES, **change})

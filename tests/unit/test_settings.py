@@ -1,0 +1,70 @@
+"""Settings: merged, checked, and refused with the name of the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from alertgrid.errors import StudyError
+from alertgrid.settings import expand_path, merge, override, resolve_study
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_every_study_of_the_config_is_allowed(config, schema):
+    for study in config["studies"]:
+        assert resolve_study({**config, "study": study}, schema)["grid"]
+
+
+def test_merge_goes_key_by_key_and_null_removes():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+    assert merge(base, {"a": {"c": [3]}, "d": None}) == {"a": {"b": 1, "c": [3]}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("study", "dmo", r"config key study: 'dmo' is unknown\n.*\n.*did you mean 'demo'"),
+        ("stdy", "demo", r"config key stdy: unknown key"),
+        ("studies.demo.grid.fraction", [1], r"studies\.demo\.grid\.fraction: unknown key\n.*\n.*mean 'fractions'"),
+        ("studies.demo.grid.seeds", "0", r"studies\.demo\.grid\.seeds: '0' is not of type 'array'"),
+        ("studies.demo.grid.fractions", [1.5], r"studies\.demo\.grid\.fractions\.0: 1\.5 is greater than"),
+        ("studies.demo.splits.policy", "random", r"splits\.policy: 'random' is not one of"),
+        ("studies.demo.data", None, r"studies\.demo.*(data|source)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(config, schema, path, value, said):
+    *parents, key = path.split(".")
+    target = config
+    for parent in parents:
+        target = target.setdefault(parent, {})
+    target[key] = value
+    with pytest.raises(StudyError, match=said):
+        resolve_study(config, schema)
+
+
+def test_environment_variables_in_paths(monkeypatch):
+    monkeypatch.setenv("SKY", "/data/sky")
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    assert expand_path("$SKY/ztf", "data.folder") == "/data/sky/ztf"
+    with pytest.raises(StudyError, match="NOT_THERE is not set"):
+        expand_path("${NOT_THERE}/ztf", "data.folder")
+
+
+def test_overrides_apply_in_order_where_all_words_match():
+    overrides = {"image": {"epochs": 5}, "maxvit_tiny": {"epochs": 3}, "maxvit_tiny-galaxies": {"rate": 1}}
+    assert override({"epochs": 25}, overrides, "maxvit_tiny", "none", "image") == {"epochs": 3}
+    assert override({"epochs": 25}, overrides, "maxvit_tiny", "galaxies", "image") == {"epochs": 3, "rate": 1}
+    assert override({"epochs": 25}, overrides, "btsbot_cnn", "none", "fusion") == {"epochs": 25}

@@ -1,0 +1,150 @@
+"""What is compared: architecture x pre-training x inputs x stamps x training fraction x seed, as a table of runs.
+
+Metadata-only networks have no encoder, so they appear once, as `metadata_net-none-metadata`. A fusion run needs the image
+run and the metadata run of its own fraction and seed; where the grid lists fusion without them, they are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+import pandas as pd
+
+from .columns import STAMP_SETS
+from .encoders import encoder_spec
+from .errors import StudyError
+
+COLUMNS = (
+    "run", "cell", "architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw",
+)  # fmt: skip
+METADATA_NET = "metadata_net"
+METADATA_CELL = "metadata_net-none-metadata"
+INPUTS = ("image", "metadata", "fusion", "joint")
+
+
+def cell_name(architecture: str, pretraining: str, inputs: str, stamps: str = "all", labels: str = "true") -> str:
+    """Name of a cell, for example `convnext_pico-galaxies-fusion`."""
+    parts = [architecture, pretraining, inputs]
+    parts += [stamps] * (stamps != "all") + [labels] * (labels != "true")
+    return "-".join(parts)
+
+
+def run_name(cell: str, fraction: float, seed: int) -> str:
+    """Folder of a run below `runs/`."""
+    return f"{cell}/f{float(fraction):g}/s{seed}"
+
+
+def expand_grid(
+    *,
+    architectures: Sequence[str],
+    pretraining: Sequence[str],
+    inputs: Sequence[str],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    stamps: Sequence[str] = ("all",),
+    seeds_of: Mapping[str, Sequence[int]] | None = None,
+    exclude: Iterable[Mapping[str, str]] = (),
+    permuted: Mapping[str, Sequence[int]] | None = None,
+    draws: int = 1,
+) -> pd.DataFrame:
+    """List every run of a study.
+
+    Parameters
+    ----------
+    architectures, pretraining, inputs, stamps : sequences of str
+        The axes; `pretraining` holds "none" and names of pre-trainings, `inputs` values of `INPUTS`.
+    fractions : sequence of float
+        Shares of the training objects, in (0, 1].
+    seeds : sequence of int
+        Seeds of every cell, unless `seeds_of` names the architecture.
+    seeds_of : mapping
+        Architecture -> its own seeds (expensive networks may have fewer).
+    exclude : iterable of mappings
+        Each names values of architecture, pretraining, inputs or stamps; cells that match all of them are left out.
+    permuted : mapping
+        Cell -> seeds of a control that trains on permuted labels at the largest fraction.
+    draws : int
+        Rankings of training objects; seed s uses draw s % draws.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`, one row per run, cells in the order of the axes.
+
+    Raises
+    ------
+    StudyError
+        An impossible combination is neither excluded nor possible, or a control names an unknown cell.
+    """
+    seeds_of, exclude = seeds_of or {}, list(exclude)
+    cells = _cells(architectures, pretraining, inputs, stamps, exclude)
+    rows = []
+    for cell in cells:
+        for fraction, seed in product(fractions, _seeds(cell, architectures, seeds, seeds_of)):
+            rows.append({**cell, "fraction": float(fraction), "seed": int(seed)})
+    rows += _controls(cells, permuted or {}, max(fractions))
+    table = pd.DataFrame(rows)
+    table["cell"] = [
+        cell_name(*row) for row in table[["architecture", "pretraining", "inputs", "stamps", "labels"]].to_numpy()
+    ]
+    table["draw"] = table["seed"] % draws
+    names = zip(table["cell"], table["fraction"], table["seed"], strict=True)
+    table["run"] = [run_name(*name) for name in names]
+    return table[list(COLUMNS)]
+
+
+def _cells(architectures, pretraining, inputs, stamps, exclude) -> list[dict[str, str]]:
+    """Cells of the axes, impossible ones refused, those that fusion needs added."""
+    wanted = set(inputs)
+    if "fusion" in wanted:
+        wanted |= {"image", "metadata"}
+    cells = [_cell(METADATA_NET, "none", "metadata", "all")] if "metadata" in wanted else []
+    kinds = [kind for kind in INPUTS if kind in wanted and kind != "metadata"]
+    for architecture, start, kind, stamp in product(architectures, pretraining, kinds, stamps):
+        cell = _cell(architecture, start, kind, stamp)
+        if not any(all(cell[axis] == value for axis, value in rule.items()) for rule in exclude):
+            _check_possible(cell)
+            cells.append(cell)
+    if not cells:
+        raise StudyError("grid", "has no cell", "at least one", "list architectures and inputs, or exclude less")
+    return cells
+
+
+def _cell(architecture: str, pretraining: str, inputs: str, stamps: str) -> dict[str, str]:
+    """One cell with true labels."""
+    cell = {"architecture": architecture, "pretraining": pretraining, "inputs": inputs, "stamps": stamps}
+    return {**cell, "labels": "true"}
+
+
+def _check_possible(cell: Mapping[str, str]) -> None:
+    """Refuse a pre-trained network that has no pre-training, and stamps nobody knows."""
+    if cell["stamps"] not in STAMP_SETS:
+        raise StudyError("grid.stamps", f"{cell['stamps']!r} is unknown", f"one of {sorted(STAMP_SETS)}", "correct it")
+    if cell["pretraining"] != "none" and not encoder_spec(cell["architecture"]).pretrainable:
+        raise StudyError(
+            "grid.pretraining",
+            f"{cell['architecture']} x {cell['pretraining']} is impossible: this network is not pre-trained",
+            f"{cell['architecture']} with 'none' only",
+            f"add {{architecture: {cell['architecture']}, pretraining: {cell['pretraining']}}} to grid.exclude",
+        )
+
+
+def _seeds(cell, architectures, seeds, seeds_of) -> Sequence[int]:
+    """Seeds of a cell; metadata runs exist for every seed that any fusion may ask for."""
+    if cell["inputs"] != "metadata":
+        return seeds_of.get(cell["architecture"], seeds)
+    own = [seeds_of.get(name, seeds) for name in architectures]
+    return sorted({seed for group in [seeds_of.get(METADATA_NET, seeds), *own] for seed in group})
+
+
+def _controls(cells, permuted, fraction) -> list[dict]:
+    """Runs on permuted labels."""
+    by_name = {cell_name(**cell): cell for cell in cells}
+    rows = []
+    for name, seeds in permuted.items():
+        if name not in by_name or by_name[name]["inputs"] == "fusion":
+            allowed = [known for known, cell in by_name.items() if cell["inputs"] != "fusion"]
+            raise StudyError("grid.permuted", f"{name!r} is no cell with one input", f"one of {allowed}", "correct it")
+        rows += [{**by_name[name], "labels": "permuted", "fraction": float(fraction), "seed": seed} for seed in seeds]
+    return rows

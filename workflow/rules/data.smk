@@ -1,0 +1,59 @@
+# Alerts in: one dataset, one catalogue with splits, one grid.
+
+
+def source_files(wildcards):
+    """Files that the reader will open, so that a changed file is noticed."""
+    folder = SETTINGS["data"].get("folder")
+    files = [SETTINGS["data"][name] for name in ("labels", "history") if name in SETTINGS["data"]]
+    return files + ([str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()] if folder else [])
+
+
+rule build_dataset:
+    """Read, check and store the alerts of the study."""
+    input:
+        source_files,
+    output:
+        dataset="<study>/dataset.h5",
+        refused="<study>/refused.csv",
+    log:
+        "<study>/logs/build_dataset.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        source=SETTINGS["data"]["source"],
+        dtype=SETTINGS["data"]["dtype"],
+        settings={key: value for key, value in SETTINGS["data"].items() if key not in ("source", "dtype")},
+        code=code_of("sources", "dataset", "validation", "stamps", "history"),
+    script:
+        "../scripts/build_dataset.py"
+
+
+rule split:
+    """Divide the objects into train, validation and test, and rank them for training fractions."""
+    input:
+        "<study>/dataset.h5",
+    output:
+        "<study>/catalogue.h5",
+    log:
+        "<study>/logs/split.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        settings=SETTINGS["splits"],
+        code=code_of("splits", "validation"),
+    script:
+        "../scripts/split.py"
+
+
+rule write_grid:
+    """List every run of the study."""
+    output:
+        "<study>/grid.csv",
+    log:
+        "<study>/logs/write_grid.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        grid=GRID.to_dict("list"),
+    script:
+        "../scripts/write_grid.py"
