@@ -1,0 +1,178 @@
+"""How far is the study? Answered from run records, checkpoints, locks and logs alone: the scheduler is not asked.
+
+A run is *done* when its run.json exists (written last), *running* when its lock was touched lately, *failed* when it
+left a log or a checkpoint but neither of these, and *waiting* otherwise. Snakemake may still try a failed run again; its
+log is removed when that begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import locks
+from .errors import StudyError
+from .files import read_json
+
+STATES = ("done", "running", "waiting", "failed")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """State of one run.
+
+    `epoch` is the last finished one of `epochs`; `seconds_left` an estimate for running runs; `gpu_hours` what it has
+    used on a GPU so far; `message` the last line of the log at `log` for failed runs.
+    """
+
+    run: str
+    state: str
+    epoch: int = 0
+    epochs: int = 0
+    seconds_left: float | None = None
+    gpu_hours: float = 0.0
+    message: str = ""
+    log: str = ""
+
+
+def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus]:
+    """State of every run of a study.
+
+    Parameters
+    ----------
+    folder : path
+        `results/{study}`.
+    now : float
+        Time of the question (seconds since 1970); the present when None.
+
+    Raises
+    ------
+    StudyError
+        The study has no grid.csv yet.
+    """
+    folder = Path(folder)
+    grid = folder / "grid.csv"
+    if not grid.exists():
+        raise StudyError(str(grid), "there is none", "a study that has been started", "check --study, or run snakemake")
+    runs = pd.read_csv(grid, usecols=["run"])["run"]
+    return [status_of(folder, run, time.time() if now is None else now) for run in runs]
+
+
+def status_of(folder: Path, run: str, now: float) -> RunStatus:
+    """State of one run, `run` being `{cell}/f{fraction}/s{seed}`."""
+    record = folder / "runs" / run / "run.json"
+    if record.exists():
+        return _done(run, read_json(record))
+    checkpoint = folder / "checkpoints" / run
+    progress = _progress(checkpoint / "progress.json")
+    if locks.fresh(checkpoint / "lock.json"):
+        return RunStatus(run, "running", seconds_left=_seconds_left(progress, now), **_counted(progress))
+    log = _log_of(folder, run)
+    if log is not None:
+        return RunStatus(run, "failed", message=last_line(log), log=str(log), **_counted(progress))
+    if progress:
+        return RunStatus(run, "failed", message="ended without a log", **_counted(progress))
+    return RunStatus(run, "waiting")
+
+
+def _done(run: str, record: dict[str, Any]) -> RunStatus:
+    """A finished run, from its record."""
+    hours = record["wall_seconds"] / 3600 if str(record.get("device", "")).startswith("cuda") else 0.0
+    return RunStatus(run, "done", epoch=record["epochs"], epochs=record["epochs"], gpu_hours=hours)
+
+
+def _progress(path: Path) -> dict[str, Any]:
+    """Content of a progress file, empty when there is none."""
+    return read_json(path) if path.exists() else {}
+
+
+def _counted(progress: dict[str, Any]) -> dict[str, Any]:
+    """Epochs and GPU-hours of a run that is not done."""
+    on_gpu = str(progress.get("device", "")).startswith("cuda")
+    return {
+        "epoch": progress.get("epoch", 0),
+        "epochs": progress.get("epochs", 0),
+        "gpu_hours": progress.get("seconds", 0.0) / 3600 if on_gpu else 0.0,
+    }
+
+
+def _seconds_left(progress: dict[str, Any], now: float) -> float | None:
+    """Time until the last planned epoch at the pace so far; None before the first epoch has ended."""
+    epoch = progress.get("epoch", 0)
+    if not epoch:
+        return None
+    left = progress["seconds"] / epoch * (progress["epochs"] - epoch)
+    return max(left - (now - progress["updated"]), 0.0)
+
+
+def _log_of(folder: Path, run: str) -> Path | None:
+    """Log of the rule that makes the run (train or fuse): the newest there is."""
+    logs = list((folder / "logs").glob(f"*/{run}.log"))
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def last_line(log: str | Path, tail_bytes: int = 8192) -> str:
+    """Last line of a log that is not empty, read from the end of the file."""
+    with open(log, "rb") as file:
+        file.seek(0, 2)
+        file.seek(max(file.tell() - tail_bytes, 0))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "(empty log)")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them: `42 s`, `7 min`, `3 h 05 min`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+
+
+def describe(statuses: Iterable[RunStatus], states: Iterable[str] = STATES) -> str:
+    """The report: a line for every run in one of `states`, then counts and GPU-hours of all."""
+    statuses = list(statuses)
+    lines = [_line(status) for status in statuses if status.state in set(states)]
+    counts = {state: sum(status.state == state for status in statuses) for state in STATES}
+    hours = sum(status.gpu_hours for status in statuses)
+    total = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return "\n".join([*lines, f"{len(statuses)} runs: {total}; {hours:.2f} GPU-hours used"])
+
+
+def _line(status: RunStatus) -> str:
+    """One run."""
+    text = f"{status.state:8} {status.run}"
+    if status.state == "running":
+        epoch = f"epoch {status.epoch} of {status.epochs}" if status.epochs else "starting"
+        return f"{text}  {epoch}, {duration(status.seconds_left)} left"
+    if status.state == "failed":
+        kept = f" (checkpoint of epoch {status.epoch} kept)" if status.epoch else ""
+        where = f"\n         {status.log}" if status.log else ""
+        return f"{text}{kept}  {status.message}{where}"
+    return text
+
+
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `python -m alertgrid status`."""
+    parser.add_argument("--study", required=True, help="name of the study, as in config.yaml")
+    parser.add_argument("--results", default="results", help="folder that holds the studies' folders")
+    parser.add_argument("--state", choices=STATES, action="append", help="list only these runs (may be repeated)")
+    parser.add_argument("--csv", action="store_true", help="print a table for programs instead")
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """Print the state of a study; 1 if a run has failed."""
+    statuses = study_status(Path(args.results) / args.study)
+    if args.csv:
+        print(pd.DataFrame(map(asdict, statuses)).to_csv(index=False), end="")
+    else:
+        print(describe(statuses, args.state or STATES))
+    return int(any(status.state == "failed" for status in statuses))
