@@ -1,7 +1,7 @@
 """How far is the study? Answered from run records, checkpoints, locks and logs alone: the scheduler is not asked.
 
 A run is *done* when its run.json exists (written last), *running* when its lock was touched lately, *failed* when it
-left a log or a checkpoint but neither of these, and *waiting* otherwise. Snakemake may still try a failed run again; its
+left a log or a checkpoint but neither of these, and *waiting* otherwise. Snakemake may try a failed run again; its
 log is removed when that begins.
 """
 
