@@ -1,0 +1,242 @@
+"""What will the study cost? Runs, jobs, GPU-hours, wall time and disk, before anything is submitted.
+
+Rates come from run records of this or other studies where there are some for the network and device, else from
+rates.csv beside this file, which says of each number whether it was measured or is a guess.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from .columns import STAMP_SIZE
+from .errors import StudyError
+from .files import read_json
+from .status import duration
+
+RATES = Path(__file__).with_name("rates.csv")
+# ASSUME: a forward pass costs a third of a training step (forward, backward, optimizer); measured 0.25-0.4.
+FORWARD_SHARE = 1 / 3
+# Frozen fusion embeds each alert once in each of the eight symmetries of a square.
+FUSION_VIEWS = 8
+# Importing torch and opening the data, measured 5-15 s; a network file system may double it.
+START_SECONDS = 20.0
+# Snakemake sees the end of a Slurm job after 10 to 180 s (plugin 2.8), and starts two more of itself in each job.
+NOTICE_SECONDS = {"slurm": 100.0, "local": 2.0}
+CATALOGUE_BYTES = 400  # of one alert: catalogue columns and 25 metadata in float32
+PREDICTION_BYTES = 20  # candid, split, score
+CHECKPOINT_COPIES = 4  # weights, best weights, two moments of the optimizer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cost of a study.
+
+    `runs` has one row per run: run, done, hours (of one device), guess, source. `wall_seconds` is for what is left, at
+    `concurrency` jobs at once. `disk_bytes` stays, `scratch_bytes` is the checkpoints of what runs at once.
+    """
+
+    runs: pd.DataFrame
+    device: str
+    concurrency: int
+    other_jobs: int
+    wall_seconds: float
+    disk_bytes: float
+    scratch_bytes: float
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPU-hours of the whole study: recorded for finished runs, estimated for the others."""
+        return float(self.runs["hours"].sum()) if self.device == "cuda" else 0.0
+
+    @property
+    def jobs(self) -> int:
+        """Jobs still to come."""
+        return int((~self.runs["done"]).sum()) + self.other_jobs
+
+
+def estimate(
+    runs: pd.DataFrame,
+    *,
+    alerts: Mapping[str, int],
+    rates: pd.DataFrame,
+    records: Mapping[str, Mapping] | None = None,
+    device: str = "cuda",
+    concurrency: int = 1,
+    executor: str = "slurm",
+    item_bytes: int = 2,
+    channels: int = 3,
+    other_jobs: int = 0,
+) -> Plan:
+    """Estimate what a grid costs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Columns run, architecture, inputs, fraction, epochs.
+    alerts : mapping
+        Number of alerts in train, val and test.
+    rates : DataFrame
+        As `load_rates` gives.
+    records : mapping
+        Run -> its run.json, for finished runs of this study.
+    device, executor : {"cuda", "cpu"}, {"slurm", "local"}
+        Where runs train, and who starts them (decides how late an end is noticed).
+    concurrency, other_jobs : int
+        Runs at once, and jobs that are not runs (data, tables, figures, page).
+    item_bytes, channels : int
+        Of a stored pixel, and of a triplet.
+    """
+    table = pd.DataFrame([_cost(run, alerts, rates, device, records or {}) for run in runs.to_dict("records")])
+    table = table.assign(inputs=runs["inputs"].to_numpy(), notice=NOTICE_SECONDS[executor])
+    parameters = table["parameters"].sum()
+    total = sum(alerts.values())
+    stamps = total * (channels * STAMP_SIZE**2 * item_bytes + CATALOGUE_BYTES)
+    predictions = len(table) * (alerts["val"] + alerts["test"]) * PREDICTION_BYTES
+    return Plan(
+        runs=table[["run", "done", "hours", "guess", "source"]],
+        device=device,
+        concurrency=concurrency,
+        other_jobs=other_jobs,
+        wall_seconds=_wall_seconds(table, concurrency),
+        disk_bytes=float(stamps + predictions + 2 * 4 * parameters),
+        scratch_bytes=float(concurrency * CHECKPOINT_COPIES * 4 * table["parameters"].max()),
+    )
+
+
+def _cost(run: Mapping, alerts: Mapping[str, int], rates: pd.DataFrame, device: str, records: Mapping) -> dict:
+    """Hours of one run on one device, and where the number comes from."""
+    rate = rate_of(rates, run["architecture"], run["inputs"], device)
+    record = records.get(run["run"])
+    if record:
+        hours, guess, source = record["wall_seconds"] / 3600, False, "recorded"
+    else:
+        hours, guess, source = _seconds(run, alerts, rate) / 3600, rate["kind"] == "guess", rate["source"]
+    parameters = rate["parameters"]
+    return {
+        "run": run["run"],
+        "done": record is not None,
+        "hours": hours,
+        "guess": guess,
+        "source": source,
+        "parameters": parameters,
+    }
+
+
+def _seconds(run: Mapping, alerts: Mapping[str, int], rate: Mapping) -> float:
+    """Seconds of one run: epochs of training and validation, one test, and embeddings for a frozen fusion."""
+    train, evaluated = alerts["train"] * run["fraction"], alerts["val"] * run["epochs"] + alerts["test"]
+    training = train * run["epochs"] * rate["ms_per_alert"]
+    evaluation = evaluated * rate["ms_per_alert"] * FORWARD_SHARE
+    once = (train * FUSION_VIEWS + alerts["val"] + alerts["test"]) * rate["image_ms"] * FORWARD_SHARE
+    return START_SECONDS + (training + evaluation + once) / 1000
+
+
+def rate_of(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:
+    """Milliseconds per trained alert, parameters, kind, source; `image_ms` is the frozen image branch of a fusion."""
+    if inputs == "joint":
+        image, metadata = (_row(rates, *key, device) for key in ((architecture, "image"), ("metadata_net", "metadata")))
+        return {**image, "ms_per_alert": image["ms_per_alert"] + metadata["ms_per_alert"], "image_ms": 0.0}
+    row = _row(rates, architecture, inputs, device)
+    if inputs != "fusion":
+        return {**row, "image_ms": 0.0}
+    image = _row(rates, architecture, "image", device)
+    kinds = {row["kind"], image["kind"]}
+    return {**row, "image_ms": image["ms_per_alert"], "kind": "guess" if "guess" in kinds else row["kind"]}
+
+
+def _row(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:
+    """The last (newest) rate for a network, or the one for any network."""
+    match = rates[(rates["inputs"] == inputs) & (rates["device"] == device)]
+    for name in (architecture, "*"):
+        rows = match[match["architecture"] == name]
+        if len(rows):
+            return rows.iloc[-1].to_dict()
+    raise StudyError(str(RATES), f"no rate for {architecture}, {inputs}, {device}", "a row with *", "add one")
+
+
+def load_rates(records: list[Mapping] | None = None, path: str | Path = RATES) -> pd.DataFrame:
+    """The calibrated table, followed by medians of recorded runs, which count more.
+
+    Parameters
+    ----------
+    records : list of mappings
+        run.json of any finished runs, of any study.
+    path : path
+        Columns architecture, inputs, device, ms_per_alert, parameters, kind ("measured", "guess"), source.
+    """
+    table = pd.read_csv(path)
+    if not records:
+        return table
+    seen = pd.DataFrame(records)
+    seen["device"] = seen["device"].str.split(":").str[0]
+    seen["ms_per_alert"] = 1000 / seen["alerts_per_second"]
+    groups = seen.groupby(["architecture", "inputs", "device"])
+    medians = groups.agg(
+        ms_per_alert=("ms_per_alert", "median"), parameters=("n_parameters", "median"), count=("run", "size")
+    ).reset_index()
+    medians["kind"] = "recorded"
+    medians["source"] = "median of " + medians.pop("count").astype(str) + " recorded runs"
+    return pd.concat([table, medians], ignore_index=True)
+
+
+def read_records(folder: str | Path) -> dict[str, dict]:
+    """Run -> run.json, for the finished runs of a study's folder `results/{study}`."""
+    runs = Path(folder) / "runs"
+    paths = sorted(runs.glob("*/f*/s*/run.json"))
+    return {str(path.parent.relative_to(runs)): {**read_json(path), "run": str(path.parent)} for path in paths}
+
+
+def _wall_seconds(table: pd.DataFrame, concurrency: int) -> float:
+    """Length of the queue: each run takes the next free place; fusions come last, since they need other runs."""
+    left = table[~table["done"]].assign(late=lambda rows: rows["inputs"] == "fusion")
+    left = left.sort_values("late", kind="stable")
+    free = [0.0] * concurrency
+    for hours, notice in left[["hours", "notice"]].itertuples(index=False):
+        heapq.heapreplace(free, free[0] + hours * 3600 + notice)
+    return max(free)
+
+
+def describe(plan: Plan) -> str:
+    """The plan as text: counts, cost, and which of its numbers are guesses."""
+    runs, left = plan.runs, plan.runs[~plan.runs["done"]]
+    cells = runs["run"].str.split("/").str[0].nunique()
+    hours = left["hours"].sum()
+    kind = "GPU-hours" if plan.device == "cuda" else "hours of CPU runs"
+    guessed = left[left["guess"]]
+    share = guessed["hours"].sum() / hours if hours else 0.0
+    lines = [
+        f"{cells} cells, {len(runs)} runs, {int(runs['done'].sum())} of them done; {plan.jobs} jobs to come",
+        f"{hours:.2f} {kind} to come, {runs['hours'].sum():.2f} in all",
+        f"{duration(plan.wall_seconds)} of wall time for runs, {plan.concurrency} at once (queueing not counted)",
+        f"{plan.disk_bytes / 1e9:.2f} GB of disk for data and runs, {plan.scratch_bytes / 1e9:.2f} GB more while it runs",
+        f"{share:.0%} of the hours to come rest on guesses ({len(guessed)} runs), good to a factor of two or three:",
+        *(f"  {source}" for source in sorted(guessed["source"].unique())),
+        "Not counted: pre-training, corpora, report.",
+    ]
+    return "\n".join(lines)
+
+
+def check_budget(plan: Plan, *, gpu_hours: float | None = None, disk_gb: float | None = None) -> None:
+    """Refuse a study that costs more than it may.
+
+    Raises
+    ------
+    StudyError
+        The GPU-hours (spent and to come) or the disk exceed the budget.
+    """
+    for key, cost, limit in (
+        ("gpu_hours", plan.gpu_hours, gpu_hours),
+        ("disk_gb", (plan.disk_bytes + plan.scratch_bytes) / 1e9, disk_gb),
+    ):
+        if limit is not None and cost > limit:
+            raise StudyError(
+                f"config key budget.{key}",
+                f"the plan comes to {cost:.1f}",
+                f"at most {limit:g}",
+                "make the grid smaller (architectures, fractions, seeds), or raise the budget",
+            )
