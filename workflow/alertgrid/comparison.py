@@ -1,0 +1,228 @@
+"""How sure are we? Intervals over seeds and test sources, paired differences, multiplicity.
+
+The estimand is the expected figure of a training with another seed, judged on other sources of the same sky. The mean
+over seeds varies for two reasons, and their variances add:
+
+* the test sources: alerts of one object are not independent, so objects are resampled. The variance of that cluster
+  bootstrap is taken in closed form from the influences (see `metrics`), which all runs share by object: differences
+  are paired without further work, and no Monte Carlo noise is added.
+* the seeds: the spread between runs. Part of that spread is the runs' different luck with the same test sources, which
+  the first part holds already; it is subtracted (`Group.interaction`).
+
+Degrees of freedom follow Satterthwaite 1946. Figures in [0, 1] get their interval on the logit scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+BOUNDED = {"mcc": "atanh"}  # every other figure of this package without a unit lies in [0, 1]
+_FORWARD = {"identity": lambda x: x, "logit": special.logit, "atanh": np.arctanh}
+_BACKWARD = {"identity": lambda x: x, "logit": special.expit, "atanh": np.tanh}
+_SLOPE = {"identity": lambda x: 1.0, "logit": lambda x: 1 / (x * (1 - x)), "atanh": lambda x: 1 / (1 - x * x)}
+_LOWEST = {"identity": -np.inf, "logit": 0.0, "atanh": -1.0}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by seed alone, reduced to what intervals and comparisons need.
+
+    Attributes
+    ----------
+    values : (k,) float
+        The figure of each seed for which it is defined.
+    influence : (m,) float
+        Mean over seeds of the influence of each test source.
+    interaction : float
+        Variance between seeds expected from the test sources alone.
+    classes : (m,) bool
+        Label of each test source.
+    support : int
+        Number of sources the figure rests on (the rarer class, for figures over two).
+    fixed : bool
+        One given model instead of a training with seeds: there is no second source of variance.
+    """
+
+    values: np.ndarray
+    influence: np.ndarray
+    interaction: float
+    classes: np.ndarray
+    support: int
+    fixed: bool = False
+
+    @property
+    def estimate(self) -> float:
+        """Mean over seeds; NaN without any."""
+        return float(self.values.mean()) if len(self.values) else np.nan
+
+
+def group(
+    values: Sequence[float], influences: Sequence[np.ndarray], classes: np.ndarray, support: int, fixed: bool = False
+) -> Group:
+    """Reduce the seeds of one cell and fraction.
+
+    Parameters
+    ----------
+    values : (k,) float
+        NaN where a seed's figure is not defined; such seeds are left out.
+    influences : (k, m) float
+    classes : (m,) bool
+    support : int
+    fixed : bool
+        See `Group`.
+    """
+    defined = np.flatnonzero(np.isfinite(np.asarray(values, float)))
+    kept = np.stack([influences[i] for i in defined]) if len(defined) else np.zeros((0, len(classes)))
+    mean = kept.mean(axis=0) if len(defined) else np.full(len(classes), np.nan)
+    spread = sum(cluster_variance(row - mean, classes)[0] for row in kept)
+    interaction = spread / (len(defined) - 1) if len(defined) > 1 else 0.0
+    return Group(np.asarray(values, float)[defined], mean, interaction, np.asarray(classes, bool), support, fixed)
+
+
+def cluster_variance(influence: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
+    """Variance of a figure over samples of sources, and the degrees of freedom of this estimate.
+
+    Within each class the sum of squares is multiplied by m / (m - 1), m being the sources with any influence. The degrees
+    of freedom match the estimated variance of that sum: a few heavy sources leave few.
+    """
+    variance = noise = 0.0
+    count = 0
+    for member in (classes, ~classes):
+        square = influence[member] ** 2
+        m = int(np.count_nonzero(square))
+        if m == 0:
+            continue
+        if m == 1:
+            return np.nan, np.nan  # one source says nothing about the spread between sources
+        square = square * (m / (m - 1))
+        variance += square.sum()
+        noise += max((square**2).sum() - square.sum() ** 2 / m, 0.0)
+        count += m - 1
+    if count == 0:
+        return 0.0, np.inf
+    return variance, min(2 * variance**2 / noise, count) if noise > 0 else count
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval and how it was obtained.
+
+    `p` tests the estimate against zero, two-sided. `detectable` is the smallest true value that this test would find
+    with the stated power. Both make sense for differences only.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    se: float
+    df: float
+    p: float
+    detectable: float
+    n_seeds: int
+    method: str
+
+
+def contrast(
+    terms: Sequence[tuple[float, Group]], level: float = 0.95, scale: str = "identity", power: float = 0.8
+) -> Interval:
+    """Interval of a weighted sum of groups judged on the same test sources.
+
+    Parameters
+    ----------
+    terms : sequence of (weight, Group)
+        One group with weight 1 for a figure itself; weights 1 and -1 for a difference.
+    level : float
+        Coverage asked for, in (0, 1).
+    scale : {"identity", "logit", "atanh"}
+        Where the interval is symmetric.
+    power : float
+        For the smallest detectable value.
+    """
+    estimate = float(sum(weight * group.estimate for weight, group in terms))
+    variance, df = total_variance(terms)
+    n_seeds = min((len(group.values) for _, group in terms), default=0)
+    method = describe([group for _, group in terms], scale)
+    if not np.isfinite(estimate) or not np.isfinite(variance):
+        return Interval(estimate, *[np.nan] * 6, n_seeds, "not defined: too few sources or seeds")
+    se, tail = float(np.sqrt(variance)), (1 + level) / 2
+    quantile = stats.t.ppf(tail, df)
+    low, high = _bounds(estimate, quantile * se, scale)
+    if se == 0 and scale != "identity":
+        low, high = boundary(estimate, terms[0][1].support, level, _LOWEST[scale])
+        method += "; no variation seen: exact bound for the number of sources"
+    p = 2 * stats.t.sf(abs(estimate) / se, df) if se > 0 else float(estimate == 0)
+    return Interval(estimate, low, high, se, df, p, (quantile + stats.t.ppf(power, df)) * se, n_seeds, method)
+
+
+def total_variance(terms: Sequence[tuple[float, Group]]) -> tuple[float, float]:
+    """Variance over test sources and seeds of a weighted sum of groups, with Satterthwaite's degrees of freedom.
+
+    # ASSUME: seeds of different groups are independent. Runs that share a seed also share their training subset, which
+    # makes differences a little less variable than stated here.
+    """
+    influence = sum(weight * group.influence for weight, group in terms)
+    parts = [cluster_variance(influence, terms[0][1].classes)]
+    for weight, member in terms:
+        k = len(member.values)
+        if k > 1 and not member.fixed:
+            between = member.values.var(ddof=1)
+            excess = max(between - member.interaction, 0.0)
+            if excess > 0:
+                parts.append((weight**2 * excess / k, (k - 1) * (excess / between) ** 2))
+    total = sum(variance for variance, _ in parts)
+    weight = sum(variance**2 / df for variance, df in parts if variance > 0)
+    return total, total**2 / weight if weight > 0 else np.inf
+
+
+def _bounds(estimate: float, half: float, scale: str) -> tuple[float, float]:
+    """Ends of an interval that is symmetric on `scale`, its half width given on the figure's own scale."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        centre, reach = _FORWARD[scale](estimate), half * _SLOPE[scale](estimate)
+        ends = float(_BACKWARD[scale](centre - reach)), float(_BACKWARD[scale](centre + reach))
+    # At 0 or 1 the transform has no value: with seeds that differ all the same, the plain interval cut at the ends.
+    return ends if np.all(np.isfinite(ends)) else (max(estimate - half, _LOWEST[scale]), min(estimate + half, 1.0))
+
+
+def boundary(estimate: float, support: int, level: float, lowest: float = 0.0) -> tuple[float, float]:
+    """Interval where all of `support` sources agree, as for a proportion 0 or 1 (Clopper & Pearson 1934)."""
+    if support < 1:
+        return np.nan, np.nan
+    short = float(((1 - level) / 2) ** (1 / support))
+    width = (1 - short) * (1 - lowest)
+    return max(estimate - width, lowest), min(estimate + width, 1.0)
+
+
+def describe(groups: Sequence[Group], scale: str) -> str:
+    """The method in words, as it stands in the tables."""
+    if all(member.fixed for member in groups):
+        seeds = "a given model: no seeds"
+    elif any(len(member.values) < 2 and not member.fixed for member in groups):
+        seeds = "one seed: spread over seeds not measured"
+    else:
+        seeds = "variance between seeds"
+    scale = "" if scale == "identity" else f"; {scale} scale"
+    return f"cluster bootstrap of test sources (first order) + {seeds}{scale}; t, Satterthwaite df"
+
+
+def scale_of(metric: str) -> str:
+    """The scale on which a figure's own interval is symmetric; days stay as they are."""
+    return "identity" if metric.endswith("_days") else BOUNDED.get(metric, "logit")
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p-values adjusted for their number (Holm 1979); NaN stay NaN and do not count.
+
+    Returns
+    -------
+    (n,) float in [0, 1]
+    """
+    p = np.asarray(p, float)
+    result = np.full(len(p), np.nan)
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    result[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
+    return result
