@@ -1,0 +1,92 @@
+"""Do the scores mean what they say? Reliability curves and the distribution of scores by label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .style import COLUMN_WIDTH, PAGE_WIDTH, Drawing, colour_map, finish, handle, house_style, marker_map, new_figure
+from .words import largest, leaders, need, span
+
+_COLUMNS = ("cell", "fraction", "bin_low", "bin_high", "mean_score", "fraction_positive", "n_alerts")
+MAX_CELLS = 6
+MAX_PANELS = 24
+_LABELS = {0: "label 0", 1: "label 1"}
+
+
+def reliability(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """Fraction of label 1 against the mean score of a bin, with the alerts per bin below."""
+    table = need(tables, "calibration", _COLUMNS)
+    table = largest(table[table["n_alerts"] > 0])
+    cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
+    colours, markers = colour_map(cells), marker_map(cells)
+    with house_style():
+        figure = new_figure(COLUMN_WIDTH, 4.0 + 0.14 * len(cells))
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+        for cell in cells:
+            rows = table[table["cell"] == cell].sort_values("bin_low")
+            upper.plot(
+                rows["mean_score"], rows["fraction_positive"], color=colours[cell], marker=markers[cell], markersize=3
+            )
+            edges = [*rows["bin_low"], rows["bin_high"].iloc[-1]]
+            lower.stairs(rows["n_alerts"], edges, color=colours[cell], baseline=None)
+        upper.set(ylabel="Fraction of label 1", ylim=(-0.03, 1.03))
+        lower.set(ylabel="Alerts per bin", xlabel="Score", xlim=(-0.02, 1.02), yscale="log")
+        for axes in (upper, lower):
+            finish(axes)
+        entries = [handle(cell, color=colours[cell], marker=markers[cell], linestyle="-") for cell in cells]
+        figure.legend(handles=entries, loc="outside lower center")
+        yield Drawing("calibration", figure, "Calibration", _caption(table, cells))
+
+
+def _caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
+    """Which cells, how many alerts."""
+    counts = table.groupby("cell")["n_alerts"].sum()
+    return (
+        f"Reliability of the scores for the best cell of each architecture, then the best of the rest ({len(cells)} of "
+        f"{table['cell'].nunique()} cells), at the largest training fraction: {span(counts, 'scores')} per cell, all seeds "
+        "together. On the grey line a score is a probability."
+    )
+
+
+def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """Share of the alerts of each label per score bin: one panel a cell."""
+    table = largest(need(tables, "calibration", _COLUMNS))
+    cells = leaders(tables, table["cell"], metrics, MAX_PANELS)
+    columns = min(4, len(cells))
+    rows = -(-len(cells) // columns)
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 0.7 + 1.25 * rows)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes, cell in zip(grid.flat, cells, strict=False):
+            _histograms(axes, table[table["cell"] == cell].sort_values("bin_low"))
+            axes.set_title(cell.replace("-", "\n", 1), fontsize=6.5)
+        for axes in grid.flat[len(cells) :]:
+            axes.set_visible(False)
+        figure.supxlabel("Score", fontsize=7.5)
+        figure.supylabel("Share of the alerts of a label", fontsize=7.5)
+        colours = colour_map(_LABELS)
+        entries = [handle(name, color=colours[label], linestyle="-") for label, name in _LABELS.items()]
+        figure.legend(handles=entries, loc="outside lower center", ncols=2)
+        shown = f"{len(cells)} of {table['cell'].nunique()} cells"
+        caption = (
+            f"Scores of test alerts by label ({shown}), at the largest training fraction, all seeds together. Log axis."
+        )
+        yield Drawing("score_distributions", figure, "Score distributions", caption)
+
+
+def _histograms(axes, rows: pd.DataFrame) -> None:
+    """Two step histograms, each of unit sum."""
+    edges = np.array([*rows["bin_low"], rows["bin_high"].iloc[-1]])
+    positives = (rows["n_alerts"] * rows["fraction_positive"].fillna(0)).to_numpy()
+    colours = colour_map(_LABELS)
+    for label, counts in ((0, rows["n_alerts"].to_numpy() - positives), (1, positives)):
+        if counts.sum() > 0:
+            axes.stairs(counts / counts.sum(), edges, color=colours[label], linewidth=1)
+    axes.set_yscale("log")
+    axes.set_ylim(5e-4, 1.5)
+    axes.set_xlim(-0.02, 1.02)
+    finish(axes)

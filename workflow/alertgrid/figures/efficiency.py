@@ -1,0 +1,138 @@
+"""How much data does a cell need? Metric against the number of training sources, and the data multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    Drawing,
+    colour_map,
+    count_axis,
+    finish,
+    handle,
+    house_style,
+    line_map,
+    marker_map,
+    new_figure,
+)
+from .words import choose_metrics, interval_words, is_control, metric_label, need, sample_words, span, with_axes
+
+
+def efficiency(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """One panel per architecture: colour for pre-training, line and mark for inputs and stamps."""
+    table = need(tables, "efficiency", ("cell", "fraction", "n_train_sources", "metric", "estimate", "low", "high"))
+    for metric in choose_metrics(table, metrics):
+        rows = with_axes(table[(table["metric"] == metric) & ~table["cell"].map(is_control)])
+        rows = rows[rows["n_train_sources"] > 0]
+        if rows.empty:
+            continue
+        with house_style():
+            yield Drawing(
+                f"efficiency_{metric}",
+                _panels(rows, metric),
+                f"Data efficiency: {metric_label(metric)}",
+                _caption(rows),
+            )
+
+
+def _panels(table: pd.DataFrame, metric: str):
+    """Small multiples with common axes and one legend."""
+    architectures = list(dict.fromkeys(table["architecture"]))
+    kinds = table["inputs"] + np.where(table["stamps"].isin(["all", ""]), "", ", " + table["stamps"])
+    table = table.assign(kind=kinds)
+    columns = min(len(architectures), 4)
+    rows = -(-len(architectures) // columns)
+    figure = new_figure(PAGE_WIDTH if columns > 1 else COLUMN_WIDTH, 0.6 + 1.9 * rows)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    looks = _looks(table)
+    for axes, name in zip(grid.flat, architectures, strict=False):
+        _curves(axes, table[table["architecture"] == name], looks)
+        axes.set_title(name)
+    for axes in grid.flat[len(architectures) :]:
+        axes.set_visible(False)
+    count_axis(grid[0, 0].xaxis, table["n_train_sources"])
+    figure.supxlabel("Training sources", fontsize=7.5)
+    figure.supylabel(metric_label(metric), fontsize=7.5)
+    _legend(figure, looks)
+    return figure
+
+
+def _looks(table: pd.DataFrame) -> dict[str, dict]:
+    """Colour per pre-training; dash and mark per kind of input."""
+    kinds = list(dict.fromkeys(table["kind"]))
+    return {
+        "colour": colour_map(dict.fromkeys(table["pretraining"])),
+        "line": line_map(kinds),
+        "marker": marker_map(kinds),
+    }
+
+
+def _curves(axes, table: pd.DataFrame, looks: Mapping[str, Mapping]) -> None:
+    """Curves of one architecture, drawn slightly apart so that intervals do not hide each other."""
+    cells = list(dict.fromkeys(table["cell"]))
+    for i, cell in enumerate(cells):
+        rows = table[table["cell"] == cell].sort_values("n_train_sources")
+        colour, kind = looks["colour"][rows["pretraining"].iloc[0]], rows["kind"].iloc[0]
+        # On a log axis a factor is a shift; 2 % per cell is less than the width of a mark.
+        x = rows["n_train_sources"] * 1.02 ** (i - (len(cells) - 1) / 2)
+        axes.plot(
+            x, rows["estimate"], color=colour, linestyle=looks["line"][kind], marker=looks["marker"][kind], markersize=3
+        )
+        axes.vlines(x, rows["low"], rows["high"], color=colour, linewidth=0.8)
+    finish(axes)
+
+
+def _legend(figure, looks: Mapping[str, Mapping]) -> None:
+    """Pre-trainings by colour, inputs by line and mark."""
+    entries = [handle(f"pre-training: {name}", color=colour, linestyle="-") for name, colour in looks["colour"].items()]
+    entries += [
+        handle(kind, color="0.3", linestyle=line, marker=looks["marker"][kind]) for kind, line in looks["line"].items()
+    ]
+    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 5), handlelength=2.6)
+
+
+def _caption(table: pd.DataFrame) -> str:
+    """What the lines are, and n."""
+    return (
+        f"Test performance against the number of training sources (log axis) with {interval_words(table)}: "
+        f"{sample_words(table)}; {span(table['n_train_sources'], 'training sources')}. The test set is the same for all fractions."
+    )
+
+
+def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """How many times fewer sources a pre-trained network needs to match the untrained one at its full sample."""
+    table = need(tables, "multiplier", ("cell", "reference", "metric", "multiplier", "low", "high", "status"))
+    metric = choose_metrics(table, metrics)[0]
+    rows = table[table["metric"] == metric].reset_index(drop=True)
+    with house_style():
+        figure = new_figure(COLUMN_WIDTH, 0.7 + 0.2 * len(rows))
+        axes = figure.subplots()
+        for y, row in rows.iterrows():
+            _multiplier_row(axes, y, row)
+        axes.axvline(1, color="black", linewidth=0.7)
+        axes.set_yticks(range(len(rows)), rows["cell"])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlabel("Times fewer training sources needed")
+        finish(axes, grid="x")
+        caption = (
+            f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network needs to "
+            "match the same network from random weights trained on all sources. Above 1, pre-training saves data."
+        )
+        yield Drawing("multiplier", figure, "Data multiplier", caption)
+
+
+def _multiplier_row(axes, y: float, row: pd.Series) -> None:
+    """One multiplier, or the words that say it was not reached."""
+    if row["status"] != "reached" or not np.isfinite(row["multiplier"]):
+        axes.annotate(
+            str(row["status"]), (1, y), (4, 0), textcoords="offset points", va="center", fontsize=6.5, color="0.35"
+        )
+        return
+    if np.isfinite([row["low"], row["high"]]).all():
+        axes.plot([row["low"], row["high"]], [y, y], color="black", linewidth=1)
+    axes.plot([row["multiplier"]], [y], marker="o", color="black", linestyle="none")

@@ -1,0 +1,184 @@
+"""What do the alerts look like? A contact sheet by class, and the surest right and wrong scores of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..columns import BANDS, SOURCE_SETS
+from ..dataset import open_stamps, read_catalogue
+from ..errors import StudyError
+from ..predictions import read_predictions
+from .sheet import Group, draw_sheet
+from .style import Drawing, house_style
+from .writing import write_drawings
+
+# Outcome -> (label, score above the threshold), in the order of the gallery: the mistakes first.
+OUTCOMES = {
+    "false positives": (0, True),
+    "false negatives": (1, False),
+    "true positives": (1, True),
+    "true negatives": (0, False),
+}
+_STAMPS = "Each triplet: science, template, difference; 63 x 63 pixels of 1.01 arcsec, zscale stretch."
+
+
+@dataclass(frozen=True)
+class _Alerts:
+    """Catalogue and stamps of one dataset."""
+
+    catalogue: pd.DataFrame
+    stamps: np.ndarray
+
+    @classmethod
+    def open(cls, dataset: str | Path) -> _Alerts:
+        return cls(read_catalogue(dataset), open_stamps(dataset))
+
+    def group(self, head: str, rows: Sequence[int], notes: Sequence[str]) -> Group:
+        """Triplets of some rows with their titles."""
+        titles = []
+        for row in rows:
+            alert = self.catalogue.loc[row]
+            titles.append(f"{alert['objectId']} {BANDS.get(alert['fid'], '?')} {alert['magpsf']:.1f}")
+        return Group(head, [np.asarray(self.stamps[row], np.float32) for row in rows], titles, list(notes))
+
+
+def contact_sheet(
+    dataset: str | Path,
+    output: str | Path,
+    *,
+    per_class: int = 6,
+    columns: int = 3,
+    seed: int = 0,
+    description: str | None = None,
+) -> dict:
+    """Show alerts drawn at random from each source set.
+
+    Parameters
+    ----------
+    dataset : path
+        dataset.h5.
+    output : path
+        Folder for contact_sheet.pdf, contact_sheet.png and captions.json.
+    per_class : int
+        Alerts per source set, each of another source.
+    columns : int
+        Triplets side by side.
+    seed : int
+        Seed of the drawing.
+    description : str or None
+        Catalogue column printed instead of "label set" above a triplet, for example a classification.
+
+    Returns
+    -------
+    dict
+        Content of captions.json.
+    """
+    alerts = _Alerts.open(dataset)
+    catalogue, groups = alerts.catalogue, []
+    for name in SOURCE_SETS:
+        members = catalogue[catalogue["source_set"] == name]
+        rows = _one_per_source(
+            members.sample(frac=1, random_state=np.random.default_rng([seed, len(groups)])), per_class
+        )
+        notes = [_note(catalogue.loc[row], description) for row in rows]
+        groups.append(alerts.group(f"{name} ({len(members):,} alerts)", rows, notes))
+    shown = sum(len(group.triplets) for group in groups)
+    caption = (
+        f"{shown} of {len(catalogue):,} alerts drawn at random, up to {per_class} sources per source set. {_STAMPS}"
+    )
+    with house_style():
+        drawing = Drawing("contact_sheet", draw_sheet(groups, columns), "Contact sheet", caption)
+        return write_drawings(output, [("gallery", "contact_sheet", lambda: [drawing])])
+
+
+def _note(alert: pd.Series, description: str | None) -> str:
+    """Text at the right above a triplet: a description where the catalogue has one, else label and set."""
+    text = str(alert.get(description, "")) if description else ""
+    return text if text and text != "nan" else f"label {alert['label']} {alert['source_set']}"
+
+
+def _one_per_source(rows: pd.DataFrame, count: int) -> list[int]:
+    """The first `count` rows of distinct sources."""
+    return list(rows.drop_duplicates("objectId").index[:count])
+
+
+def example_gallery(
+    dataset: str | Path,
+    predictions: str | Path,
+    output: str | Path,
+    *,
+    run: str,
+    threshold: float = 0.5,
+    count: int = 6,
+    columns: int = 3,
+    split: str = "test",
+) -> dict:
+    """Show the alerts that a run judged surest, rightly and wrongly.
+
+    Parameters
+    ----------
+    dataset : path
+        dataset.h5.
+    predictions : path
+        predictions.h5 of one run.
+    output : path
+        Folder for examples.pdf, examples.png and captions.json.
+    run : str
+        Name of the run, for the caption.
+    threshold : float in [0, 1]
+        Scores above it count as positive.
+    count : int
+        Triplets per outcome, each of another source.
+    columns : int
+        Triplets side by side.
+    split : str
+        Split to take the alerts from.
+
+    Returns
+    -------
+    dict
+        Content of captions.json.
+
+    Raises
+    ------
+    StudyError
+        None of the predictions belongs to the dataset.
+    """
+    alerts = _Alerts.open(dataset)
+    judged = _judge(alerts.catalogue, predictions, split)
+    groups, totals = [], []
+    for outcome, (label, above) in OUTCOMES.items():
+        rows = judged[(judged["label"] == label) & ((judged["score"] > threshold) == above)]
+        rows = rows.sort_values("score", ascending=not above, kind="stable")
+        chosen = _one_per_source(rows, count)
+        notes = [f"{judged.loc[row, 'source_set']}, score {judged.loc[row, 'score']:.3f}" for row in chosen]
+        groups.append(alerts.group(f"{outcome} ({len(rows):,} alerts)", chosen, notes))
+        totals.append(f"{len(rows):,} {outcome}")
+    caption = (
+        f"The surest right and wrong scores of run {run} among {len(judged):,} {split} alerts at a threshold of {threshold:g}: "
+        f"{', '.join(totals)}. One alert per source. {_STAMPS}"
+    )
+    with house_style():
+        drawing = Drawing("examples", draw_sheet(groups, columns), "Right and wrong examples", caption)
+        return write_drawings(output, [("gallery", "examples", lambda: [drawing])])
+
+
+def _judge(catalogue: pd.DataFrame, predictions: str | Path, split: str) -> pd.DataFrame:
+    """Catalogue rows of a split with their scores, index unchanged."""
+    scores = read_predictions(predictions)
+    scores = scores[scores["split"] == split].set_index("candid")["score"]
+    judged = catalogue.assign(score=catalogue["candid"].map(scores))
+    judged = judged[judged["score"].notna()]
+    if judged.empty:
+        raise StudyError(
+            str(predictions),
+            f"has no {split} alert of this dataset",
+            "scores of its alerts",
+            "check which dataset was scored",
+        )
+    return judged

@@ -1,0 +1,119 @@
+"""Which sources are saved, and when? Completeness, purity and delay of each policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .style import PAGE_WIDTH, Drawing, Skip, colour_map, finish, handle, house_style, marker_map, new_figure
+from .words import is_control, largest, leaders, metric_label, need, sample_words
+
+_COLUMNS = ("cell", "fraction", "policy", "stratum", "metric", "estimate", "low", "high")
+_SHARES = ("completeness", "purity")
+_DELAYS = ("delay_days", "delay_from_peak_days")
+MAX_CELLS = 6  # lines a panel can carry
+
+
+def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """Completeness, purity and delays over all magnitudes: one row a cell, one mark a policy."""
+    table = need(tables, "policies", _COLUMNS)
+    table = largest(table[(table["stratum"] == "all") & ~table["cell"].map(is_control)])
+    if table.empty:
+        raise Skip("table policies.csv has no row for stratum 'all'")
+    cells = leaders(tables, table["cell"], metrics, table["cell"].nunique())
+    policies = list(dict.fromkeys(table["policy"]))
+    shown = [metric for metric in (*_SHARES, *_DELAYS) if metric in set(table["metric"])]
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 0.8 + 0.2 * (len(cells) + 1))
+        grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(grid, shown, strict=True):
+            _dots(axes, table[table["metric"] == metric], cells, policies)
+            axes.set_xlabel(metric_label(metric)[0].upper() + metric_label(metric)[1:])
+        _legend(figure, policies)
+        yield Drawing("policy_overall", figure, "Policies over all magnitudes", _overall_caption(table))
+
+
+def _dots(axes, table: pd.DataFrame, cells: Sequence[str], policies: Sequence[str]) -> None:
+    """Marks of one metric, policies side by side within a row."""
+    colours, markers = colour_map(policies), marker_map(policies)
+    for _, row in table.iterrows():
+        shift = 0.6 * (policies.index(row["policy"]) / max(len(policies) - 1, 1) - 0.5)
+        y, colour = cells.index(row["cell"]) + shift, colours[row["policy"]]
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=0.9)
+        axes.plot([row["estimate"]], [y], color=colour, marker=markers[row["policy"]], markersize=2.8)
+    axes.set_yticks(range(len(cells)), cells)
+    axes.set_ylim(len(cells) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=4)
+    finish(axes, grid="x")
+
+
+def _legend(figure, policies: Sequence[str]) -> None:
+    """Policies by colour and mark."""
+    colours, markers = colour_map(policies), marker_map(policies)
+    entries = [handle(name, color=colours[name], marker=markers[name]) for name in policies]
+    figure.legend(handles=entries, loc="outside lower center", ncols=len(entries))
+
+
+def _overall_caption(table: pd.DataFrame) -> str:
+    """What the delays are measured from, and n."""
+    delays = " Delays are medians over saved sources, in days." if table["metric"].isin(_DELAYS).any() else ""
+    return f"Source-level results of each policy at the largest training fraction, with intervals: {sample_words(table)}.{delays}"
+
+
+def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """Completeness and purity against the brightest magnitude: one column a policy, one line a cell."""
+    table = need(tables, "policies", _COLUMNS)
+    edges = table["stratum"].map(magnitude_bin)
+    table = largest(table[edges.notna() & table["metric"].isin(_SHARES)])
+    if table.empty:
+        raise Skip("table policies.csv has no magnitude bins")
+    table = table.assign(magnitude=[np.mean(edges[i]) for i in table.index])
+    cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
+    policies = list(dict.fromkeys(table["policy"]))
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 4.0)
+        grid = figure.subplots(2, len(policies), sharex=True, sharey="row", squeeze=False)
+        for i, metric in enumerate(_SHARES):
+            for axes, policy in zip(grid[i], policies, strict=True):
+                chosen = (table["metric"] == metric) & (table["policy"] == policy)
+                _lines(axes, table[chosen], cells)
+            grid[i, 0].set_ylabel(metric_label(metric).capitalize())
+        for axes, policy in zip(grid[0], policies, strict=True):
+            axes.set_title(policy)
+        figure.supxlabel("Brightest magnitude of the source (mag)", fontsize=7.5)
+        colours, markers = colour_map(cells), marker_map(cells)
+        entries = [handle(cell, color=colours[cell], marker=markers[cell], linestyle="-") for cell in cells]
+        figure.legend(handles=entries, loc="outside lower center", ncols=2)
+        yield Drawing("policy_magnitude", figure, "Policies by magnitude", _magnitude_caption(table, cells))
+
+
+def magnitude_bin(stratum: str) -> tuple[float, float] | None:
+    """Edges of a stratum such as "mag=17.00-17.25"; None for other strata."""
+    match = re.fullmatch(r"mag=([\d.]+)-([\d.]+)", str(stratum))
+    return (float(match[1]), float(match[2])) if match else None
+
+
+def _lines(axes, table: pd.DataFrame, cells: Sequence[str]) -> None:
+    """Lines of one panel, drawn slightly apart."""
+    colours, markers = colour_map(cells), marker_map(cells)
+    for i, cell in enumerate(cells):
+        rows = table[table["cell"] == cell].sort_values("magnitude")
+        x = rows["magnitude"] + 0.016 * (i - (len(cells) - 1) / 2)
+        axes.plot(x, rows["estimate"], color=colours[cell], marker=markers[cell], markersize=2.6, linewidth=0.9)
+        axes.vlines(x, rows["low"], rows["high"], color=colours[cell], linewidth=0.7)
+    axes.set_ylim(-0.04, 1.04)
+    finish(axes)
+
+
+def _magnitude_caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
+    """Which cells are shown, and n per bin."""
+    total = table["cell"].nunique()
+    chosen = f"the best cell of each architecture, then the best of the rest ({len(cells)} of {total} cells)"
+    return (
+        f"Completeness and purity in bins of the brightest magnitude for {chosen}, at the largest training fraction, with "
+        f"intervals: {sample_words(table)} in a bin. The table has every cell."
+    )

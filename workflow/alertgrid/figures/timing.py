@@ -1,0 +1,155 @@
+"""What does a score cost? Accuracy against throughput and memory, and throughput against the batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from .style import (
+    PAGE_WIDTH,
+    Drawing,
+    Skip,
+    colour_map,
+    count_axis,
+    finish,
+    handle,
+    house_style,
+    line_map,
+    marker_map,
+    new_figure,
+)
+from .words import choose_metrics, interval_words, largest, metric_label, need, sample_words
+
+_KEY = ["architecture", "inputs", "device", "precision", "mode"]
+_AREA = (18.0, 160.0)  # points squared, smallest and largest mark
+
+
+def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """One figure per device: accuracy against throughput and memory, mark size by parameters."""
+    timing = need(tables, "timing", (*_KEY, "throughput", "peak_memory_mb", "parameters"))
+    columns = ("cell", "architecture", "inputs", "pretraining", "stamps", "labels", "metric", "estimate", "fraction")
+    scores = need(tables, "performance", columns)
+    metric = choose_metrics(scores, metrics)[0]
+    # ASSUME: leaving stamps out changes the first layer only, so cost is shown for networks that see all of them.
+    fair = (scores["metric"] == metric) & (scores["labels"] != "permuted") & scores["stamps"].isin(["all", ""])
+    joined = largest(scores[fair]).merge(best_batch(timing), on=["architecture", "inputs"])
+    if joined.empty:
+        raise Skip("timing.csv and performance.csv have no architecture in common")
+    for device, rows in joined.groupby("device", sort=False):
+        name = re.sub(r"[^a-z0-9]+", "_", str(device).lower()).strip("_")
+        with house_style():
+            figure = _cost_panels(rows, metric)
+            yield Drawing(f"accuracy_cost_{name}", figure, f"Accuracy and cost: {device}", _cost_caption(rows, metric))
+
+
+def best_batch(timing: pd.DataFrame) -> pd.DataFrame:
+    """Row of the highest throughput of each network and device, fp32 and eager where that was measured."""
+    plain = timing[(timing["precision"] == "fp32") & (timing["mode"] == "eager")]
+    timing = plain if len(plain) else timing
+    best = timing.groupby(["architecture", "inputs", "device"], sort=False)["throughput"].idxmax().dropna()
+    return timing.loc[best]
+
+
+def _cost_panels(table: pd.DataFrame, metric: str):
+    """Throughput on the left, memory on the right."""
+    memory = int(table["peak_memory_mb"].notna().any())
+    panels = [("throughput", "Throughput (alerts/s)")] + [("peak_memory_mb", "Peak memory (MB)")] * memory
+    colours = colour_map(dict.fromkeys(table["architecture"]))
+    markers = marker_map(dict.fromkeys(table["pretraining"]))
+    figure = new_figure(PAGE_WIDTH, 2.9)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    area = _areas(table["parameters"])
+    for axes, (column, label) in zip(grid, panels, strict=True):
+        for (_, row), size in zip(table.iterrows(), area, strict=True):
+            _cost_mark(axes, row, row[column], size, colours[row["architecture"]], markers[row["pretraining"]])
+        _log_axis(axes, label)
+    grid[0].set_ylabel(metric_label(metric))
+    entries = [handle(name, color=colour, marker="o") for name, colour in colours.items()]
+    entries += [handle(f"pre-training: {name}", color="0.3", marker=mark) for name, mark in markers.items()]
+    figure.legend(handles=entries, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _areas(parameters: pd.Series) -> np.ndarray:
+    """Mark areas, linear in the logarithm of the number of parameters."""
+    logs = np.log10(parameters.to_numpy(float))
+    low, high = np.nanmin(logs), np.nanmax(logs)
+    place = (logs - low) / (high - low) if high > low else np.full(len(logs), 0.5)
+    return _AREA[0] + np.nan_to_num(place) * (_AREA[1] - _AREA[0])
+
+
+def _cost_mark(axes: Axes, row: pd.Series, x: float, size: float, colour: str, marker: str) -> None:
+    """One cell; filled for image networks, open for the others, so that three facts fit into one mark."""
+    face = colour if row["inputs"] == "image" else "white"
+    if {"low", "high"} <= set(row.index):
+        axes.vlines(x, row["low"], row["high"], color=colour, linewidth=0.8, zorder=1)
+    axes.scatter(x, row["estimate"], s=size, marker=marker, facecolor=face, edgecolor=colour, linewidth=0.9, alpha=0.9)
+
+
+def _log_axis(axes: Axes, label: str) -> None:
+    """Logarithmic axis with plain numbers at 1, 2 and 5."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.12)
+    axes.set_xlabel(label)
+    finish(axes)
+
+
+def _cost_caption(table: pd.DataFrame, metric: str) -> str:
+    """What the marks are, under which conditions cost was measured, and n."""
+    row = table.iloc[0]
+    parameters = table["parameters"] / 1e6
+    return (
+        f"{metric_label(metric)[0].upper()}{metric_label(metric)[1:]} at the largest training fraction against throughput and peak "
+        f"memory on {row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: "
+        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million. Filled: image only; open: with metadata. Bars: "
+        f"{interval_words(table)}; {sample_words(table)}."
+    )
+
+
+def throughput(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
+    """Throughput against the batch: one panel per device, colour for architecture, line for precision and mode."""
+    table = need(tables, "timing", (*_KEY, "batch", "throughput"))
+    inputs = "image" if (table["inputs"] == "image").any() else table["inputs"].iloc[0]
+    table = table[table["inputs"] == inputs]
+    table = table.assign(way=table["precision"] + ", " + table["mode"])
+    devices = list(dict.fromkeys(table["device"]))
+    colours = colour_map(dict.fromkeys(table["architecture"]))
+    lines = line_map(dict.fromkeys(table["way"]))
+    with house_style():
+        figure = new_figure(PAGE_WIDTH, 2.7)
+        grid = figure.subplots(1, len(devices), squeeze=False)[0]
+        for axes, device in zip(grid, devices, strict=True):
+            _sweep(axes, table[table["device"] == device], colours, lines)
+            axes.set_title(device)
+        grid[0].set_ylabel("Throughput (alerts/s)")
+        entries = [handle(name, color=colour, linestyle="-") for name, colour in colours.items()]
+        entries += [handle(way, color="0.3", linestyle=line) for way, line in lines.items()]
+        figure.legend(handles=entries, loc="outside lower center", ncols=4, handlelength=2.6)
+        caption = f"Throughput against the batch for {inputs} networks; bars: spread over repeats. Median of repeats after warm-up."
+        yield Drawing("throughput", figure, "Throughput", caption)
+
+
+def _sweep(axes: Axes, table: pd.DataFrame, colours: Mapping, lines: Mapping) -> None:
+    """Lines of one device, both axes logarithmic."""
+    for (name, way), rows in table.groupby(["architecture", "way"], sort=False):
+        rows = rows.sort_values("batch")
+        axes.plot(
+            rows["batch"], rows["throughput"], color=colours[name], linestyle=lines[way], marker="o", markersize=2
+        )
+        if {"throughput_low", "throughput_high"} <= set(rows):
+            axes.vlines(
+                rows["batch"], rows["throughput_low"], rows["throughput_high"], color=colours[name], linewidth=0.8
+            )
+    count_axis(axes.xaxis, table["batch"])
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.set_xlabel("Batch (alerts)")
+    finish(axes)

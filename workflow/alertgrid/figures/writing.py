@@ -1,0 +1,48 @@
+"""How drawings become files: PDF, PNG and captions.json, with the reason for every figure that was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..files import write_json
+from .style import Drawing, Skip, save
+
+Plan = tuple[str, str, Callable[[], Iterable[Drawing]]]
+
+
+def write_drawings(output: str | Path, plans: Iterable[Plan]) -> dict:
+    """Draw and write figures one by one.
+
+    Parameters
+    ----------
+    output : path
+        Folder for `<name>.pdf`, `<name>.png` and captions.json.
+    plans : iterable of (section, name, function)
+        Each function yields drawings; where it raises `Skip`, `name` is listed with the reason.
+
+    Returns
+    -------
+    dict
+        {"figures": {name: {section, title, caption, width_in, files}}, "skipped": {name: reason}}.
+    """
+    captions: dict = {"figures": {}, "skipped": {}}
+    for section, name, draw in plans:
+        try:
+            for drawing in draw():
+                captions["figures"][drawing.name] = _entry(section, drawing, save(drawing, output))
+        except Skip as reason:
+            captions["skipped"][name] = str(reason)
+    write_json(Path(output) / "captions.json", captions)
+    return captions
+
+
+def _entry(section: str, drawing: Drawing, files: list[str]) -> dict:
+    """What the page needs to know of one figure."""
+    return {
+        "section": section,
+        "title": drawing.title,
+        "caption": drawing.caption,
+        "width_in": float(drawing.figure.get_figwidth()),
+        "files": files,
+    }
