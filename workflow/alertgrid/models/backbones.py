@@ -26,13 +26,19 @@ class TimmEncoder(nn.Module):
         Number of cutouts.
     input_size : "native" or int
         Side in pixels; stamps of another size are resized bilinearly, as upstream does for MaxViT (63 -> 224).
+
+    Attributes
+    ----------
+    unused : tuple of str
+        Prefixes of weights that this use of the network does without; `weights` leaves them out when loading.
     """
+
+    unused: tuple[str, ...] = ()
 
     def __init__(self, spec: EncoderSpec, in_channels: int, input_size: str | int):
         super().__init__()
         self.spec, self.in_channels = spec, in_channels
-        self.backbone, self.input_size = _create(spec, in_channels, input_size)
-        self.features = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
+        self.backbone, self.input_size, self.features = _create(spec, in_channels, input_size)
 
     def forward(self, stamps: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, features)."""
@@ -42,25 +48,35 @@ class TimmEncoder(nn.Module):
         return self.backbone(stamps)
 
 
-def _create(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple[nn.Module, int]:
-    """timm network of random weights and the side it takes."""
+def _create(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple[nn.Module, int, int]:
+    """timm network of random weights, the side it takes, the number of its features."""
     wanted = spec.native_size if input_size == "native" else int(input_size)
     options: dict[str, Any] = {"in_chans": in_channels, "num_classes": 0, "pretrained": False}
     try:
-        fixed = timm.get_pretrained_cfg(spec.timm_name)
-        is_fixed = spec.resizable or bool(fixed is not None and fixed.fixed_input_size)
-        default = fixed.input_size[-1] if fixed is not None else STAMP_SIZE
-        side = wanted or (default if is_fixed else STAMP_SIZE)
-        if is_fixed and side != default:
+        default = timm.get_pretrained_cfg(spec.timm_name)
+        is_fixed = spec.resizable or default.fixed_input_size
+        side = wanted or (default.input_size[-1] if is_fixed else STAMP_SIZE)
+        if is_fixed and side != default.input_size[-1]:
             options["img_size"] = side
-        return timm.create_model(spec.timm_name, **options), side
-    except (RuntimeError, TypeError, AssertionError, ValueError) as error:
+        network = timm.create_model(spec.timm_name, **options)
+        return network, side, spec.features or _try_out(network, in_channels, side)
+    except (RuntimeError, TypeError, AssertionError, ValueError, IndexError, AttributeError) as error:
         raise StudyError(
             f"architecture {spec.name!r} at input_size {input_size!r}",
             f"timm cannot build it: {error}",
             "a timm architecture and a side that it accepts",
             "correct the architecture, or set models.architectures.<name>.input_size (224 fits most networks)",
         ) from error
+
+
+def _try_out(network: nn.Module, in_channels: int, side: int) -> int:
+    """Number of features, from one empty stamp: many networks accept a size when built and fail on their first batch."""
+    with torch.inference_mode():
+        features = network.eval()(torch.zeros(1, in_channels, side, side))
+    if features.ndim != 2:
+        raise ValueError(f"its output has shape {tuple(features.shape)}, not (batch, features)")
+    network.train()
+    return features.shape[1]
 
 
 def _block(channels_in: int, channels: int, kernel: int, pool: int, dropout: float) -> list[nn.Module]:

@@ -33,9 +33,7 @@ class ImageModel(nn.Module):
 
     def __init__(self, architecture: str, in_channels: int, settings: Mapping[str, Any]):
         super().__init__()
-        # The network of arXiv 2203.07390 is defined on stamps scaled by their own 3 sigma.
-        kind = "sigma3" if architecture == "acero_cnn" else settings["input_normalisation"]
-        self.normalise = InputNormalisation(kind, in_channels)
+        self.normalise = InputNormalisation(settings["input_normalisation"], in_channels)
         self.encoder = build_encoder(architecture, in_channels, settings["input_size"], settings)
         self.features = self.encoder.features
         self.head = dense_head(self.features, **image_head(architecture, settings))
@@ -96,6 +94,7 @@ class JointModel(nn.Module):
         self.encoder = build_encoder(architecture, in_channels, settings["input_size"], settings)
         if architecture.startswith("convnext") and self.encoder.input_size < 64:
             self.encoder.backbone.head.norm = nn.Identity()
+            self.encoder.unused = ("head.norm.",)
         activation = "relu" if architecture == "btsbot_cnn" else "gelu"
         self.metadata = _metadata_branch(joint["metadata_widths"], joint["metadata_dropout"], activation)
         self.features = self.encoder.features + joint["metadata_widths"][-1]

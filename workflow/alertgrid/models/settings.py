@@ -30,11 +30,15 @@ DEFAULTS: dict[str, Any] = {
     "fusion": {"mode": "clean", "widths": (128, 32), "dropout": 0.6},
     "joint": {"widths": (128, 32), "dropout": 0.6, "metadata_widths": (256, 8), "metadata_dropout": 0.63},
 }
+# The network of arXiv 2203.07390 is defined on stamps scaled by their own 3 sigma.
+_OWN: dict[str, dict[str, Any]] = {"acero_cnn": {"input_normalisation": "sigma3"}}
 _CNN_KEYS = {"configuration", *CNN_CONFIGURATIONS["production"]}
 
 
 def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Complete settings of one architecture: defaults, then `settings`, then `settings["architectures"][architecture]`.
+    """Complete settings of one architecture.
+
+    Later ones win: the defaults, `settings`, what the architecture is defined with, `settings["architectures"][its name]`.
 
     Returns
     -------
@@ -50,6 +54,7 @@ def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = Non
     overrides = (given.pop("architectures", None) or {}).get(architecture) or {}
     resolved = copy.deepcopy(DEFAULTS)
     _update(resolved, given, "models")
+    _update(resolved, _OWN.get(architecture, {}), "models")
     _update(resolved, overrides, f"models.architectures.{architecture}")
     resolved["cnn"] = _cnn(resolved["cnn"])
     _check(resolved)
