@@ -213,7 +213,7 @@ def describe(plan: Plan) -> str:
         f"{cells} cells, {len(runs)} runs, {int(runs['done'].sum())} of them done; {plan.jobs} jobs to come",
         f"{hours:.2f} {kind} to come, {runs['hours'].sum():.2f} in all",
         f"{duration(plan.wall_seconds)} of wall time for runs, {plan.concurrency} at once (queueing not counted)",
-        f"{plan.disk_bytes / 1e9:.2f} GB of disk for data and runs, {plan.scratch_bytes / 1e9:.2f} GB more while it runs",
+        f"{plan.disk_bytes / 1e9:.2f} GB of disk for data and runs, and {plan.scratch_bytes / 1e9:.2f} GB on the way",
         f"{share:.0%} of the hours to come rest on guesses ({len(guessed)} runs), good to a factor of two or three:",
         *(f"  {source}" for source in sorted(guessed["source"].unique())),
         "Not counted: pre-training, corpora, report.",
