@@ -1,0 +1,87 @@
+"""The simulated survey as a source of alerts: sources observed one after the other, handed on in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from alertgrid.columns import METADATA_COLUMNS
+from alertgrid.history import derive_history
+from alertgrid.progress import Progress
+from alertgrid.sources import Chunk
+from alertgrid.sources.simulation.observation import Observed, observe_source
+from alertgrid.sources.simulation.settings import Settings, checked_settings
+from alertgrid.stamps import preprocess_cutouts
+
+KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing")
+
+
+def inputs(**settings) -> list[Path]:
+    """Files read: none, the sky is made from its settings."""
+    checked_settings(**settings)
+    return []
+
+
+def read(**settings) -> Iterator[Chunk]:
+    """Alerts of a simulated survey.
+
+    Parameters
+    ----------
+    **settings
+        Fields of `settings.Settings`: numbers of sources per set, seed, weather, detector.
+
+    Returns
+    -------
+    iterator of Chunk
+        All alerts of a source lie in one chunk; source sets alternate. Equal settings give equal bytes, and more
+        sources keep the earlier ones as they are. `split` is empty. Kept extra columns: object_type, jdstarthist (days),
+        peakmag (brightest detection of the source, mag), seeing (FWHM in pixels).
+
+    Raises
+    ------
+    StudyError
+        For an unknown setting or one out of bounds, before anything is drawn.
+    """
+    return _chunks(checked_settings(**settings))
+
+
+def _chunks(settings: Settings) -> Iterator[Chunk]:
+    """Observe all sources in turn."""
+    order = source_order(settings)
+    progress = Progress(len(order), "simulated sky", unit="sources")
+    waiting: list[Observed] = []
+    for source_set, index in order:
+        waiting.append(observe_source(settings, source_set, index))
+        progress.step()
+        if sum(int(source.kept.sum()) for source in waiting) >= settings.chunk_alerts:
+            yield chunk_of(waiting)
+            waiting = []
+    if waiting:
+        yield chunk_of(waiting)
+
+
+def source_order(settings: Settings) -> list[tuple[str, int]]:
+    """Source set and index of every source, the sets mixed evenly."""
+    every = [((index + 0.5) / count, name, index) for name, count in settings.sources.items() for index in range(count)]
+    return [(name, index) for _, name, index in sorted(every)]
+
+
+def chunk_of(sources: list[Observed]) -> Chunk:
+    """One chunk from the alerts of some sources."""
+    names = list(sources[0].rows)
+    table = pd.DataFrame({name: sum((list(source.rows[name]) for source in sources), []) for name in names})
+    table["peakmag"] = table.groupby("objectId")["magpsf"].transform("min")
+    table["split"] = ""
+    derived = derive_history(table)
+    table = table.assign(**{name: derived[name] for name in derived.columns})
+    table = table[np.concatenate([source.kept for source in sources])].reset_index(drop=True)
+    cutouts = np.concatenate([source.cutouts for source in sources])
+    columns = ["candid", "objectId", "jd", "fid", "magpsf", "isdiffpos", "ra", "dec", "label", "source_set", "split"]
+    return Chunk(
+        catalogue=table[[*columns, *KEPT_COLUMNS]],
+        metadata=table[list(METADATA_COLUMNS)].to_numpy(dtype=np.float32),
+        stamps=preprocess_cutouts(cutouts),
+    )
