@@ -1,0 +1,279 @@
+"""The training loop: plan an epoch, step, evaluate, keep the best, save; from wherever the last checkpoint stands."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from ..checkpoints import Checkpoints
+from ..errors import StudyError
+from ..progress import Progress
+from .data import Feed
+from .interrupts import Interrupted, Watch
+from .randomness import EpochPlan, own_randomness, plan_epoch, steps_per_epoch
+from .recipe import Recipe, learning_rate_factor
+from .step import Learner
+
+CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
+
+
+@dataclass
+class State:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    epoch, position : int
+        Whole epochs done, and steps done in the current one.
+    lowest_loss, best_loss : float
+        Smallest validation loss so far, and that of the model kept as best.
+    best_epoch : int
+        1-based; 0 before the first epoch has ended.
+    seconds : float
+        Spent so far in all sessions.
+    epoch_seconds : float
+        Spent so far in the current epoch.
+    finished : bool
+        Training is over; predictions may still be missing.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    lowest_loss: float = math.inf
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    resumed: int = 0
+    micro_batch: int = 0
+    finished: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """One training, from its checkpoint or its beginning to its end.
+
+    Parameters
+    ----------
+    learner : Learner
+        Freshly initialised; a checkpoint replaces its weights.
+    train, val : Feed
+    recipe : Recipe
+    seed : int
+    checkpoints : Checkpoints
+    watch : Watch
+    name : str
+        For progress lines.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        train: Feed,
+        val: Feed,
+        *,
+        recipe: Recipe,
+        seed: int,
+        checkpoints: Checkpoints,
+        watch: Watch,
+        name: str = "training",
+    ):
+        self.learner, self.train, self.val, self.recipe, self.seed = learner, train, val, recipe, seed
+        self.checkpoints, self.watch, self.name = checkpoints, watch, name
+        self.steps = steps_per_epoch(len(train), recipe.batch_size, recipe.drop_last)
+        self.state = State(micro_batch=recipe.micro_batch)
+        self.losses = torch.zeros(self.steps, device=learner.device)
+        self.best: dict[str, torch.Tensor] = {}
+        self.clock = self.saved = time.monotonic()
+        self._restore()
+
+    def run(self) -> State:
+        """Train to the end.
+
+        Raises
+        ------
+        Interrupted
+            Asked to stop; everything is saved.
+        StudyError
+            The loss is not a number.
+        """
+        total = (self.recipe.epochs - self.state.epoch) * self.steps - self.state.position
+        progress = Progress(total * self.recipe.batch_size, self.name)
+        with own_randomness(self.learner.device):
+            while not self.state.finished:
+                self._train_epoch(progress)
+                self._close_epoch(*self._validate())
+                self.save()
+                if reason := self.watch.reason():
+                    self._interrupt(reason)
+        return self.state
+
+    def _train_epoch(self, progress: Progress) -> None:
+        """The steps of the current epoch that are not done yet."""
+        plan = self._plan()
+        self.learner.network.train()
+        order, symmetry = plan.order[self.state.position :], plan.symmetry[self.state.position :]
+        checked = self.state.position
+        for batch, inputs in zip(order, self.train.stream(order, symmetry), strict=True):
+            step = self.state.position
+            loss = self.learner.step(inputs, self.train.labels[batch], plan.seeds[step], self._learning_rate())
+            self.losses[step] = loss
+            self.state.position += 1
+            if self.learner.device.type == "cpu" or step % CHECK_EVERY == 0 or self.state.position == self.steps:
+                checked = self._check_losses(plan, checked)
+            progress.step(len(batch), epoch=self.state.epoch + 1)
+            self._between_steps(lambda since=checked: self._check_losses(plan, since))
+
+    def _plan(self) -> EpochPlan:
+        recipe = self.recipe
+        return plan_epoch(
+            self.seed,
+            self.state.epoch,
+            len(self.train),
+            batch_size=recipe.batch_size,
+            drop_last=recipe.drop_last,
+            augment=recipe.augment and self.train.image is not None,
+            device=self.learner.device,
+        )
+
+    def _learning_rate(self) -> float:
+        passed = self.state.epoch + (self.state.position / self.steps if self.recipe.schedule_by == "step" else 0)
+        return self.recipe.learning_rate * learning_rate_factor(self.recipe, passed)
+
+    def _check_losses(self, plan: EpochPlan, since: int) -> int:
+        """Stop on a loss that is not a number; return how far the losses were looked at."""
+        wrong = torch.nonzero(~torch.isfinite(self.losses[since : self.state.position]))
+        if len(wrong):
+            step = since + int(wrong[0])
+            rows = self.train.rows[plan.order[step].cpu().numpy()]
+            raise StudyError(
+                f"{self.name}, epoch {self.state.epoch + 1}, step {step + 1} of {self.steps}",
+                f"the loss is {float(self.losses[step])} for the dataset rows {', '.join(map(str, rows))}",
+                "a finite loss",
+                "lower training.learning_rate or set training.gradient_clip to 1",
+            )
+        return self.state.position
+
+    def _between_steps(self, check: Callable[[], int]) -> None:
+        """Save when it is time; stop when asked to."""
+        reason = self.watch.reason()
+        if reason or time.monotonic() - self.saved >= 60 * self.recipe.checkpoint_minutes:
+            check()
+            self.save()
+        if reason:
+            self._interrupt(reason)
+
+    def _validate(self) -> tuple[float, float]:
+        """Validation loss and AUC, in float32 as the final scores: bfloat16 logits have too many ties."""
+        try:
+            logits = self.learner.score(self.val, "fp32", self.watch.check)
+        except Interrupted as stop:
+            self.save()
+            self._interrupt(str(stop))
+        loss = self.learner.loss(logits, self.val.labels)
+        if not math.isfinite(loss):
+            raise StudyError(
+                f"{self.name}, epoch {self.state.epoch + 1}, validation",
+                f"the loss is {loss}",
+                "a finite loss",
+                "lower training.learning_rate or set training.gradient_clip to 1",
+            )
+        return loss, float(roc_auc_score(self.val.labels.cpu().numpy(), logits.cpu().numpy()))
+
+    def _close_epoch(self, loss: float, auc: float) -> None:
+        """Write the epoch into the history, keep the best model, decide whether to stop."""
+        state, recipe = self.state, self.recipe
+        # As published: 1.005 x loss must lie below the lowest loss of all epochs before, kept or not.
+        better = (1 + recipe.min_improvement) * loss < state.lowest_loss
+        state.lowest_loss = min(state.lowest_loss, loss)
+        rate = self._learning_rate_of_last_step()
+        self._count_time()
+        alerts = min(self.steps * recipe.batch_size, len(self.train))
+        row = {
+            "epoch": state.epoch + 1,
+            "step": (state.epoch + 1) * self.steps,
+            "learning_rate": rate,
+            "train_loss": float(self.losses.mean()),
+            "val_loss": loss,
+            "val_auc": auc,
+            "seconds": state.epoch_seconds,
+            "alerts_per_second": alerts / max(state.epoch_seconds, 1e-9),
+            "best": int(better),
+        }
+        state.history.append(row)
+        state.epoch, state.position, state.epoch_seconds = state.epoch + 1, 0, 0.0
+        if better:
+            state.best_loss, state.best_epoch = loss, state.epoch
+            self.best = {name: value.detach().clone() for name, value in self.learner.module.state_dict().items()}
+        state.finished = state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
+        print(
+            f"{self.name}: epoch {state.epoch}/{recipe.epochs} train loss {row['train_loss']:.4f} val loss {loss:.4f} "
+            f"val AUC {auc:.4f}{' best' if better else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _learning_rate_of_last_step(self) -> float:
+        return float(self.learner.optimizer.param_groups[0]["lr"])
+
+    def _count_time(self) -> None:
+        """Add the time since the last look to the sums."""
+        now = time.monotonic()
+        self.state.seconds += now - self.clock
+        self.state.epoch_seconds += now - self.clock
+        self.clock = now
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the rest of the run depends on."""
+        self._count_time()
+        self.state.micro_batch = self.learner.micro_batch
+        content: dict[str, Any] = {
+            "state": asdict(self.state),
+            "losses": self.losses,
+            "model": self.learner.module.state_dict(),
+            "best": self.best,
+            "optimizer": self.learner.optimizer.state_dict(),
+        }
+        self.checkpoints.save(self.state.epoch * self.steps + self.state.position, content, self._progress())
+        self.saved = time.monotonic()
+
+    def _progress(self) -> dict[str, Any]:
+        """How far this run is, in the words of `status`."""
+        state = self.state
+        progress = {"epoch": state.epoch, "epochs": self.recipe.epochs, "seconds": state.seconds}
+        return {**progress, "device": str(self.learner.device)}
+
+    def _restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        content = self.checkpoints.load()
+        if content is None:
+            return
+        self.state = State(**content["state"])
+        self.state.resumed += 1
+        self.losses = content["losses"].to(self.learner.device)
+        self.learner.module.load_state_dict(content["model"])
+        self.learner.optimizer.load_state_dict(content["optimizer"])
+        self.learner.micro_batch = self.state.micro_batch
+        self.best = {name: value.to(self.learner.device) for name, value in content["best"].items()}
+        print(
+            f"{self.name}: resumed after epoch {self.state.epoch}, step {self.state.position} of {self.steps}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _interrupt(self, reason: str) -> None:
+        done = f"epoch {self.state.epoch + 1}, step {self.state.position} of {self.steps}"
+        raise Interrupted(f"{self.name}: {reason}; saved at {done}")
+
+
+def scores_of(logits: torch.Tensor) -> np.ndarray:
+    """Probabilities of the label 1, (n,) float64, from float32 logits."""
+    return torch.sigmoid(logits.double()).cpu().numpy()

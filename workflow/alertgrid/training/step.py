@@ -1,0 +1,150 @@
+"""One optimizer step, and one scoring pass: forward, loss, backward, update."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from ..errors import StudyError
+from .data import Feed
+from .randomness import reseed
+
+Inputs = tuple[torch.Tensor | None, torch.Tensor | None]
+
+
+@dataclass
+class Learner:
+    """A network with what trains it.
+
+    Attributes
+    ----------
+    module : nn.Module
+        What is saved.
+    network : nn.Module
+        What is called with two inputs: the module itself, or the head of a frozen fusion.
+    optimizer : Optimizer
+    pos_weight : () tensor
+        Weight of the label 1 in the loss.
+    device : torch.device
+    precision : {"fp32", "bf16"}
+        Of the arithmetic while training.
+    channels_last : bool
+        Memory order of stamps.
+    gradient_clip : float
+        Largest norm of the gradient, 0 for no clipping.
+    micro_batch, score_batch : int
+        Alerts per forward pass while training (0: the whole batch) and while scoring; halved when memory runs out.
+    """
+
+    module: nn.Module
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    pos_weight: torch.Tensor
+    device: torch.device
+    precision: str = "fp32"
+    channels_last: bool = False
+    gradient_clip: float = 0.0
+    micro_batch: int = 0
+    score_batch: int = 256
+
+    def step(self, inputs: Inputs, labels: torch.Tensor, seed: int, learning_rate: float) -> torch.Tensor:
+        """Train on one batch; its mean loss, () tensor on the device.
+
+        When the device's memory runs out, the forward pass is repeated in halves and the gradients are accumulated: the
+        batch that the optimizer sees stays the same (batch normalisation sees the halves).
+        """
+        while (loss := self._attempt(inputs, labels, seed)) is None:
+            self.micro_batch = _halve(self.micro_batch or len(labels), "training", self.device)
+        if self.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        return loss
+
+    def _attempt(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> torch.Tensor | None:
+        """Gradients of one batch; None when memory ran out."""
+        self.optimizer.zero_grad(set_to_none=True)
+        reseed(seed, self.device)
+        try:
+            return self._accumulate(inputs, labels)
+        except torch.OutOfMemoryError:
+            return None
+
+    def _accumulate(self, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients of the parts of a batch."""
+        total = torch.zeros((), device=self.device)
+        size = self.micro_batch or len(labels)
+        for start in range(0, len(labels), size):
+            part = slice(start, start + size)
+            logits = self.forward(tuple(None if values is None else values[part] for values in inputs), self.precision)
+            loss = cross_entropy(logits, labels[part], pos_weight=self.pos_weight, reduction="sum") / len(labels)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def forward(self, inputs: Inputs, precision: str) -> torch.Tensor:
+        """Logits of a batch, (B,) float32."""
+        image, metadata = inputs
+        if image is not None:
+            order = torch.channels_last if self.channels_last and image.ndim == 4 else torch.contiguous_format
+            image = image.to(torch.float32, memory_format=order)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return self.network(image, metadata).float()
+
+    def score(self, feed: Feed, precision: str, tick: Callable[[], None] | None = None) -> torch.Tensor:
+        """Logits of a whole split in its order, (n,) float32 on the device, without dropout.
+
+        Parameters
+        ----------
+        tick : callable, optional
+            Called between batches; may raise to leave.
+        """
+        self.network.eval()
+        while (logits := self._try_score(feed, precision, tick)) is None:
+            self.score_batch = _halve(self.score_batch, "scoring", self.device)
+        return logits
+
+    def _try_score(self, feed: Feed, precision: str, tick: Callable[[], None] | None) -> torch.Tensor | None:
+        """Logits of a split; None when memory ran out."""
+        parts = []
+        try:
+            with torch.inference_mode():
+                for inputs in feed.stream(torch.arange(len(feed), device=self.device).split(self.score_batch)):
+                    parts.append(self.forward(inputs, precision))
+                    if tick:
+                        tick()
+                return torch.cat(parts)
+        except torch.OutOfMemoryError:
+            return None
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> float:
+        """Mean loss of a split."""
+        return float(cross_entropy(logits, labels, pos_weight=self.pos_weight))
+
+
+def _halve(size: int, what: str, device: torch.device) -> int:
+    """Half of a batch, said aloud.
+
+    Raises
+    ------
+    StudyError
+        A single alert does not fit.
+    """
+    if size <= 1:
+        raise StudyError(
+            f"{what} on {device}",
+            "memory runs out with a single alert",
+            "room for one",
+            "use a device with more memory",
+        )
+    half = (size + 1) // 2
+    print(f"{what}: the memory of {device} ran out with {size} alerts; going on with {half} at a time", file=sys.stderr)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return half
