@@ -124,11 +124,20 @@ def calibration() -> pd.DataFrame:
 
 def claims() -> pd.DataFrame:
     rows = [
-        ("architectures", "Standard architectures match or beat the custom CNN", "arXiv 2512.11957", "ROC AUC difference"),
+        (
+            "architectures",
+            "Standard architectures match or beat the custom CNN",
+            "arXiv 2512.11957",
+            "ROC AUC difference",
+        ),
         ("cost", "Standard architectures need less time and memory", "arXiv 2512.11957", "throughput ratio"),
         ("difference image", "Dropping the difference image costs accuracy", "arXiv 2203.07390", "accuracy difference"),
     ]
-    values = [(0.015, 0.002, 0.028, "supported"), (0.4, 0.3, 0.5, "contradicted"), (np.nan, np.nan, np.nan, "undecided")]
+    values = [
+        (0.015, 0.002, 0.028, "supported"),
+        (0.4, 0.3, 0.5, "contradicted"),
+        (np.nan, np.nan, np.nan, "undecided"),
+    ]
     names = ["claim", "statement", "source", "quantity", "estimate", "low", "high", "verdict", "reason"]
     reason = "the interval lies above zero; rule: lower end > 0"
     return pd.DataFrame([(*row, *value, reason) for row, value in zip(rows, values, strict=True)], columns=names)
@@ -139,7 +148,9 @@ def runs() -> pd.DataFrame:
     for (cell, fraction), seed in product(_grid(), SEEDS):
         rows.append({"run": f"{cell}/f{fraction:g}/s{seed}", "cell": cell, **_axes(cell), "fraction": fraction})
         rows[-1].update(seed=seed, draw=seed, n_train_alerts=round(51000 * fraction), n_val_alerts=5200)
-        rows[-1].update(n_train_sources=round(3400 * fraction), n_parameters=int(CELLS[cell][1]), best_epoch=7, epochs=12)
+        rows[-1].update(
+            n_train_sources=round(3400 * fraction), n_parameters=int(CELLS[cell][1]), best_epoch=7, epochs=12
+        )
         rows[-1].update(best_val_loss=0.21, wall_seconds=812.5 * fraction, alerts_per_second=940.0, device="Tesla T4")
         rows[-1].update(peak_memory_bytes=1.2e9, precision="bf16", threads=4, git_revision="0123abc" * 5 + "01234")
         rows[-1].update({"versions.python": "3.11.7", "versions.torch": "2.11.0", "inputs.dataset.h5": "ab" * 32})
@@ -159,7 +170,12 @@ def history() -> pd.DataFrame:
 
 
 def timing() -> pd.DataFrame:
-    speeds = {"btsbot_cnn": (9000, 0.23), "convnext_pico": (14000, 8.7), "maxvit_tiny": (900, 28.7), "metadata_net": (2e5, 0.02)}
+    speeds = {
+        "btsbot_cnn": (9000, 0.23),
+        "convnext_pico": (14000, 8.7),
+        "maxvit_tiny": (900, 28.7),
+        "metadata_net": (2e5, 0.02),
+    }
     ways = (("fp32", "eager"), ("bf16", "compiled"))
     rows = []
     for name, (device, slow), (precision, mode), batch in product(
@@ -171,7 +187,9 @@ def timing() -> pd.DataFrame:
             rows.append({"architecture": name, "inputs": inputs, "input_size": 63, "device": device, "mode": mode})
             rows[-1].update(precision=precision, batch=batch, latency_ms=1e3 * batch / rate, throughput=rate)
             rows[-1].update(throughput_low=0.95 * rate, throughput_high=1.05 * rate, peak_memory_mb=60 + millions * 8)
-            rows[-1].update(parameters=1e6 * millions, gflops=millions / 5, weights_mb=4 * millions, relative_to_custom=1.2)
+            rows[-1].update(
+                parameters=1e6 * millions, gflops=millions / 5, weights_mb=4 * millions, relative_to_custom=1.2
+            )
     return pd.DataFrame(rows)
 
 
@@ -182,7 +200,9 @@ def training_cost() -> pd.DataFrame:
 
 
 def missing() -> pd.DataFrame:
-    return pd.DataFrame([("maxvit_tiny-galaxies-image/f1/s0", "no run.json: the job ran out of time")], columns=["run", "reason"])
+    return pd.DataFrame(
+        [("maxvit_tiny-galaxies-image/f1/s0", "no run.json: the job ran out of time")], columns=["run", "reason"]
+    )
 
 
 def dataset_missing() -> pd.DataFrame:

@@ -47,8 +47,8 @@ def _caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     counts = table.groupby("cell")["n_alerts"].sum()
     return (
         f"Reliability of the scores for the best cell of each architecture, then the best of the rest ({len(cells)} of "
-        f"{table['cell'].nunique()} cells), at the largest training fraction: {span(counts, 'scores')} per cell, all seeds "
-        "together. On the grey line a score is a probability."
+        f"{table['cell'].nunique()} cells), at the largest training fraction: {span(counts, 'scores')} per cell, all "
+        "seeds together. On the grey line a score is a probability."
     )
 
 
@@ -66,11 +66,13 @@ def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[st
             axes.set_title(cell.replace("-", "\n", 1), fontsize=6.5)
         for axes in grid.flat[len(cells) :]:
             axes.set_visible(False)
+        for axes in grid.flat[max(len(cells) - columns, 0) : len(cells)]:
+            axes.tick_params(labelbottom=True)
         figure.supxlabel("Score", fontsize=7.5)
         figure.supylabel("Share of the alerts of a label", fontsize=7.5)
         colours = colour_map(_LABELS)
         entries = [handle(name, color=colours[label], linestyle="-") for label, name in _LABELS.items()]
-        figure.legend(handles=entries, loc="outside lower center", ncols=2)
+        figure.legend(handles=entries, loc="outside upper center", ncols=2)
         shown = f"{len(cells)} of {table['cell'].nunique()} cells"
         caption = (
             f"Scores of test alerts by label ({shown}), at the largest training fraction, all seeds together. Log axis."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter
 
 from ..columns import BANDS, SOURCE_SETS, SPLITS
 from ..dataset import read_catalogue
@@ -80,6 +81,7 @@ def _bars(axes, rows: pd.DataFrame, column: str, order: Sequence[str]) -> None:
         axes.bar_label(bars, [f"{size:,}" for size in sizes], fontsize=5.5, rotation=90, padding=1.5)
     axes.set_xticks(range(len(order)), order)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_ylim(0.7, axes.get_ylim()[1] * 6)
     axes.tick_params(axis="x", length=0)
     finish(axes)

@@ -20,7 +20,17 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import choose_metrics, interval_words, is_control, metric_label, need, sample_words, span, with_axes
+from .words import (
+    choose_metrics,
+    interval_words,
+    is_control,
+    metric_label,
+    metric_title,
+    need,
+    sample_words,
+    span,
+    with_axes,
+)
 
 
 def efficiency(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -36,7 +46,7 @@ def efficiency(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
                 f"efficiency_{metric}",
                 _panels(rows, metric),
                 f"Data efficiency: {metric_label(metric)}",
-                _caption(rows),
+                _caption(rows, tables.get("performance")),
             )
 
 
@@ -57,7 +67,7 @@ def _panels(table: pd.DataFrame, metric: str):
         axes.set_visible(False)
     count_axis(grid[0, 0].xaxis, table["n_train_sources"])
     figure.supxlabel("Training sources", fontsize=7.5)
-    figure.supylabel(metric_label(metric), fontsize=7.5)
+    figure.supylabel(metric_title(metric), fontsize=7.5)
     _legend(figure, looks)
     return figure
 
@@ -93,14 +103,15 @@ def _legend(figure, looks: Mapping[str, Mapping]) -> None:
     entries += [
         handle(kind, color="0.3", linestyle=line, marker=looks["marker"][kind]) for kind, line in looks["line"].items()
     ]
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 5), handlelength=2.6)
+    figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), 4), handlelength=2.6)
 
 
-def _caption(table: pd.DataFrame) -> str:
+def _caption(table: pd.DataFrame, performance: pd.DataFrame | None) -> str:
     """What the lines are, and n."""
     return (
-        f"Test performance against the number of training sources (log axis) with {interval_words(table)}: "
-        f"{sample_words(table)}; {span(table['n_train_sources'], 'training sources')}. The test set is the same for all fractions."
+        "Test performance against the number of training sources (log axis) with "
+        f"{interval_words(table, performance)}: {sample_words(table)}; "
+        f"{span(table['n_train_sources'], 'training sources')}. The test set is the same for all fractions."
     )
 
 
@@ -117,11 +128,11 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         axes.axvline(1, color="black", linewidth=0.7)
         axes.set_yticks(range(len(rows)), rows["cell"])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlabel("Times fewer training sources needed")
+        axes.set_xlabel("Times fewer training sources needed", loc="right")
         finish(axes, grid="x")
         caption = (
-            f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network needs to "
-            "match the same network from random weights trained on all sources. Above 1, pre-training saves data."
+            f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network needs "
+            "to match the same network from random weights trained on all sources. Above 1, pre-training saves data."
         )
         yield Drawing("multiplier", figure, "Data multiplier", caption)
 

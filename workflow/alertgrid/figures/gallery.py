@@ -160,8 +160,8 @@ def example_gallery(
         groups.append(alerts.group(f"{outcome} ({len(rows):,} alerts)", chosen, notes))
         totals.append(f"{len(rows):,} {outcome}")
     caption = (
-        f"The surest right and wrong scores of run {run} among {len(judged):,} {split} alerts at a threshold of {threshold:g}: "
-        f"{', '.join(totals)}. One alert per source. {_STAMPS}"
+        f"The surest right and wrong scores of run {run} among {len(judged):,} {split} alerts at a threshold of "
+        f"{threshold:g}: {', '.join(totals)}. One alert per source. {_STAMPS}"
     )
     with house_style():
         drawing = Drawing("examples", draw_sheet(groups, columns), "Right and wrong examples", caption)

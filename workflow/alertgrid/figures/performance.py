@@ -15,12 +15,13 @@ from .words import (
     interval_words,
     is_control,
     metric_label,
+    metric_title,
     need,
     ranked_cells,
     sample_words,
 )
 
-ROW = 0.17  # inch per cell
+ROW = 0.2  # inch per cell
 KINDS = {
     "baseline": "Against the baseline",
     "pretraining": "What pre-training buys",
@@ -45,9 +46,11 @@ def performance(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
         for row, group in zip(grid, groups, strict=True):
             for axes, metric in zip(row, shown, strict=True):
                 _forest(axes, table[table["metric"] == metric], group, fractions)
+                if metric == "roc_auc" and is_control(group[0]):
+                    axes.axvline(0.5, color="0.6", linewidth=0.8, zorder=0)
         for axes, metric in zip(grid[-1], shown, strict=True):
-            axes.set_xlabel(metric_label(metric))
-        _legend(figure, fractions, bool((table["architecture"] == "external").any()))
+            axes.set_xlabel(metric_title(metric))
+        _legend(figure, fractions, external=bool((table["architecture"] == "external").any()))
         yield Drawing("performance", figure, "Performance of every cell", _performance_caption(table, len(groups) > 1))
 
 
@@ -91,7 +94,7 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
     axes.locator_params(axis="x", nbins=6)
 
 
-def _legend(figure, fractions: Sequence[float], external: bool) -> None:
+def _legend(figure, fractions: Sequence[float], *, external: bool = False, tested: bool = False) -> None:
     """Explain the marks below the panels."""
     shades, markers = shade_map(fractions), marker_map(fractions)
     entries = [
@@ -99,6 +102,10 @@ def _legend(figure, fractions: Sequence[float], external: bool) -> None:
     ]
     if external:
         entries.append(handle("external entrant", color="black", marker="D"))
+    if tested:
+        entries.append(handle("p < 0.05 (Holm)", color="0.3", marker="o"))
+        entries.append(handle("not", color="0.3", marker="o", markerfacecolor="white"))
+        entries.append(handle("too small to detect", color="0.92", linestyle="-", linewidth=4))
     title = "Share of the training sources"
     figure.legend(
         handles=entries, title=title, title_fontsize=6.5, loc="outside lower center", ncols=max(len(entries), 1)
@@ -143,9 +150,9 @@ def _difference_figure(table: pd.DataFrame, shown: Sequence[str]):
     grid = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for axes, metric in zip(grid, shown, strict=True):
         _differences(axes, table[table["metric"] == metric], names, fractions)
-        suffix = f"\nminus {table['reference'].iloc[0]}" if references == 1 else ""
+        suffix = f" from\n{table['reference'].iloc[0]}" if references == 1 else ""
         axes.set_xlabel(f"Difference in {metric_label(metric)}{suffix}")
-    _legend(figure, fractions, external=False)
+    _legend(figure, fractions, tested=True)
     return figure
 
 
@@ -168,7 +175,7 @@ def _difference_caption(table: pd.DataFrame) -> str:
     """What a filled mark and a grey bar mean, and n."""
     found = int((table["p_holm"] < 0.05).sum())
     return (
-        f"Paired differences on the same test sources with {interval_words(table)}: {sample_words(table)}. Right of zero, the "
-        f"cell named first is better. Filled marks: p < 0.05 after Holm's correction ({found} of {len(table)}). Grey bars: "
-        "differences too small for this test set to detect."
+        f"Paired differences on the same test sources with {interval_words(table)}: {sample_words(table)}. Right of zero, "
+        f"the cell named first is better. Filled marks: p < 0.05 after Holm's correction ({found} of {len(table)}). Grey "
+        "bars: differences too small for this test set to detect."
     )

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from .style import PAGE_WIDTH, Drawing, Skip, colour_map, finish, handle, house_style, marker_map, new_figure
-from .words import is_control, largest, leaders, metric_label, need, sample_words
+from .words import interval_words, is_control, largest, leaders, metric_title, need, sample_words
 
 _COLUMNS = ("cell", "fraction", "policy", "stratum", "metric", "estimate", "low", "high")
 _SHARES = ("completeness", "purity")
 _DELAYS = ("delay_days", "delay_from_peak_days")
-MAX_CELLS = 6  # lines a panel can carry
+MAX_CELLS = 5  # lines a panel can carry
 
 
 def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -27,13 +27,15 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
     policies = list(dict.fromkeys(table["policy"]))
     shown = [metric for metric in (*_SHARES, *_DELAYS) if metric in set(table["metric"])]
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 0.8 + 0.2 * (len(cells) + 1))
+        figure = new_figure(PAGE_WIDTH, 0.8 + 0.3 * (len(cells) + 1))
         grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
         for axes, metric in zip(grid, shown, strict=True):
             _dots(axes, table[table["metric"] == metric], cells, policies)
-            axes.set_xlabel(metric_label(metric)[0].upper() + metric_label(metric)[1:])
+            axes.set_xlabel(metric_title(metric).replace(" (", "\n("))
         _legend(figure, policies)
-        yield Drawing("policy_overall", figure, "Policies over all magnitudes", _overall_caption(table))
+        yield Drawing(
+            "policy_overall", figure, "Policies over all magnitudes", _overall_caption(table, tables.get("performance"))
+        )
 
 
 def _dots(axes, table: pd.DataFrame, cells: Sequence[str], policies: Sequence[str]) -> None:
@@ -58,10 +60,11 @@ def _legend(figure, policies: Sequence[str]) -> None:
     figure.legend(handles=entries, loc="outside lower center", ncols=len(entries))
 
 
-def _overall_caption(table: pd.DataFrame) -> str:
+def _overall_caption(table: pd.DataFrame, performance: pd.DataFrame | None) -> str:
     """What the delays are measured from, and n."""
     delays = " Delays are medians over saved sources, in days." if table["metric"].isin(_DELAYS).any() else ""
-    return f"Source-level results of each policy at the largest training fraction, with intervals: {sample_words(table)}.{delays}"
+    text = "Source-level results of each policy at the largest training fraction, with "
+    return f"{text}{interval_words(table, performance)}: {sample_words(table)}.{delays}"
 
 
 def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -81,13 +84,14 @@ def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
             for axes, policy in zip(grid[i], policies, strict=True):
                 chosen = (table["metric"] == metric) & (table["policy"] == policy)
                 _lines(axes, table[chosen], cells)
-            grid[i, 0].set_ylabel(metric_label(metric).capitalize())
+            grid[i, 0].set_ylim(top=1.03)
+            grid[i, 0].set_ylabel(metric_title(metric))
         for axes, policy in zip(grid[0], policies, strict=True):
             axes.set_title(policy)
         figure.supxlabel("Brightest magnitude of the source (mag)", fontsize=7.5)
         colours, markers = colour_map(cells), marker_map(cells)
         entries = [handle(cell, color=colours[cell], marker=markers[cell], linestyle="-") for cell in cells]
-        figure.legend(handles=entries, loc="outside lower center", ncols=2)
+        figure.legend(handles=entries, loc="outside upper center", ncols=2)
         yield Drawing("policy_magnitude", figure, "Policies by magnitude", _magnitude_caption(table, cells))
 
 
@@ -105,7 +109,6 @@ def _lines(axes, table: pd.DataFrame, cells: Sequence[str]) -> None:
         x = rows["magnitude"] + 0.016 * (i - (len(cells) - 1) / 2)
         axes.plot(x, rows["estimate"], color=colours[cell], marker=markers[cell], markersize=2.6, linewidth=0.9)
         axes.vlines(x, rows["low"], rows["high"], color=colours[cell], linewidth=0.7)
-    axes.set_ylim(-0.04, 1.04)
     finish(axes)
 
 
@@ -114,6 +117,6 @@ def _magnitude_caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     total = table["cell"].nunique()
     chosen = f"the best cell of each architecture, then the best of the rest ({len(cells)} of {total} cells)"
     return (
-        f"Completeness and purity in bins of the brightest magnitude for {chosen}, at the largest training fraction, with "
-        f"intervals: {sample_words(table)} in a bin. The table has every cell."
+        f"Completeness and purity in bins of the brightest magnitude for {chosen}, at the largest training fraction, "
+        f"with intervals: {sample_words(table)} in a bin. The table has every cell."
     )

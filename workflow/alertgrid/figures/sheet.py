@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .style import PAGE_WIDTH
 
 _EDGE, _GAP = 0.05, 0.12  # inch: around the page, between triplets
-_HEAD, _TITLE = 0.24, 0.13  # inch: heading of a group, title above a triplet
+_HEAD, _TITLE = 0.28, 0.13  # inch: heading of a group, title above a triplet
 _SEAM = 2  # pixels of white between the stamps of a triplet
 
 
@@ -63,7 +63,7 @@ def draw_sheet(groups: Sequence[Group], columns: int) -> Figure:
     figure = Figure(figsize=(PAGE_WIDTH, height))
     top = height - _EDGE
     for group in groups:
-        figure.text(_EDGE / PAGE_WIDTH, (top - 0.16) / height, group.head, fontsize=8, fontweight="bold", va="baseline")
+        figure.text(_EDGE / PAGE_WIDTH, (top - 0.22) / height, group.head, fontsize=8, fontweight="bold", va="baseline")
         top -= _HEAD
         for i, triplet in enumerate(group.triplets):
             left = _EDGE + (i % columns) * (width + _GAP)

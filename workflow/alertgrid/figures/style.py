@@ -127,7 +127,7 @@ def finish(axes: Axes, *, grid: str = "y") -> None:
 
 
 def count_axis(axis, values: Sequence[float]) -> None:
-    """Logarithmic axis labelled with the counts that were measured, in full digits, those too near their neighbour dropped."""
+    """Logarithmic axis labelled with the counts that were measured, those too near their neighbour dropped."""
     axis.axes.set_xscale("log")
     shown: list[float] = []
     for value in sorted(set(values)):

@@ -23,7 +23,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import choose_metrics, interval_words, largest, metric_label, need, sample_words
+from .words import choose_metrics, interval_words, largest, metric_title, need, sample_words
 
 _KEY = ["architecture", "inputs", "device", "precision", "mode"]
 _AREA = (18.0, 160.0)  # points squared, smallest and largest mark
@@ -68,9 +68,11 @@ def _cost_panels(table: pd.DataFrame, metric: str):
         for (_, row), size in zip(table.iterrows(), area, strict=True):
             _cost_mark(axes, row, row[column], size, colours[row["architecture"]], markers[row["pretraining"]])
         _log_axis(axes, label)
-    grid[0].set_ylabel(metric_label(metric))
+    grid[0].set_ylabel(metric_title(metric))
     entries = [handle(name, color=colour, marker="o") for name, colour in colours.items()]
     entries += [handle(f"pre-training: {name}", color="0.3", marker=mark) for name, mark in markers.items()]
+    entries.append(handle("image only", color="0.3", marker="o"))
+    entries.append(handle("with metadata", color="0.3", marker="o", markerfacecolor="white"))
     figure.legend(handles=entries, loc="outside lower center", ncols=4)
     return figure
 
@@ -92,9 +94,10 @@ def _cost_mark(axes: Axes, row: pd.Series, x: float, size: float, colour: str, m
 
 
 def _log_axis(axes: Axes, label: str) -> None:
-    """Logarithmic axis with plain numbers at 1, 2 and 5."""
+    """Logarithmic axis with plain numbers: at the decades, and at 2 and 5 where there is room."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5), numticks=9))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.12)
@@ -107,10 +110,9 @@ def _cost_caption(table: pd.DataFrame, metric: str) -> str:
     row = table.iloc[0]
     parameters = table["parameters"] / 1e6
     return (
-        f"{metric_label(metric)[0].upper()}{metric_label(metric)[1:]} at the largest training fraction against throughput and peak "
-        f"memory on {row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: "
-        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million. Filled: image only; open: with metadata. Bars: "
-        f"{interval_words(table)}; {sample_words(table)}."
+        f"{metric_title(metric)} at the largest training fraction against throughput and peak memory on {row['device']} "
+        f"({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: parameters, "
+        f"{parameters.min():.2g} to {parameters.max():.2g} million. Bars: {interval_words(table)}; {sample_words(table)}."
     )
 
 
@@ -133,7 +135,9 @@ def throughput(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         entries = [handle(name, color=colour, linestyle="-") for name, colour in colours.items()]
         entries += [handle(way, color="0.3", linestyle=line) for way, line in lines.items()]
         figure.legend(handles=entries, loc="outside lower center", ncols=4, handlelength=2.6)
-        caption = f"Throughput against the batch for {inputs} networks; bars: spread over repeats. Median of repeats after warm-up."
+        caption = (
+            f"Throughput against the batch for {inputs} networks: median of repeats after warm-up; bars: their spread."
+        )
         yield Drawing("throughput", figure, "Throughput", caption)
 
 

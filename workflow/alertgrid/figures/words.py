@@ -34,6 +34,12 @@ def metric_label(metric: str) -> str:
     return METRICS.get(metric, metric.replace("_", " "))
 
 
+def metric_title(metric: str) -> str:
+    """Metric as printed at an axis, with a capital."""
+    label = metric_label(metric)
+    return label[:1].upper() + label[1:]
+
+
 def choose_metrics(frame: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
     """Those of the wanted metrics that the table has; where it has none of them, its first two."""
     present = list(dict.fromkeys(frame["metric"]))
@@ -127,8 +133,10 @@ def span(values: pd.Series, noun: str) -> str:
     return f"{text} {noun[:-1] if high == 1 else noun}"
 
 
-def interval_words(frame: pd.DataFrame) -> str:
-    """Level and method of the intervals of a table, for a caption."""
+def interval_words(frame: pd.DataFrame, other: pd.DataFrame | None = None) -> str:
+    """Level and method of the intervals of a table, for a caption; of another table where this one does not say."""
+    if "level" not in frame and other is not None:
+        frame = other
     levels = sorted(set(frame["level"].dropna())) if "level" in frame else []
     methods = list(dict.fromkeys(frame["method"].dropna())) if "method" in frame else []
     text = " and ".join(f"{100 * level:g} %" for level in levels)
