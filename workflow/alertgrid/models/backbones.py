@@ -70,8 +70,8 @@ def _create(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple
 
 
 def _try_out(network: nn.Module, in_channels: int, side: int) -> int:
-    """Number of features, from one empty stamp: many networks accept a size when built and fail on their first batch."""
-    with torch.inference_mode():
+    """Number of features, from one empty stamp: many networks accept a size when built and fail on a batch."""
+    with torch.no_grad():
         features = network.eval()(torch.zeros(1, in_channels, side, side))
     if features.ndim != 2:
         raise ValueError(f"its output has shape {tuple(features.shape)}, not (batch, features)")

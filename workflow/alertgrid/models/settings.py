@@ -38,7 +38,8 @@ _CNN_KEYS = {"configuration", *CNN_CONFIGURATIONS["production"]}
 def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Complete settings of one architecture.
 
-    Later ones win: the defaults, `settings`, what the architecture is defined with, `settings["architectures"][its name]`.
+    Later ones win: the defaults, `settings`, what the architecture is defined with, and under `architectures` in
+    `settings` the section of that name.
 
     Returns
     -------

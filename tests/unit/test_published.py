@@ -1,0 +1,305 @@
+"""Released BTSbot models: state dicts with upstream's names and shapes, built here from its description.
+
+The plain re-computation uses timm's network and torch's functions directly on the upstream state dict, none of our
+modules.
+"""
+
+import json
+
+import pytest
+import timm
+import torch
+from alertgrid import hub, published
+from alertgrid.columns import METADATA_COLUMNS
+from alertgrid.errors import StudyError
+from alertgrid.models import FusionModel
+from hub_stand_in import fake_hub  # noqa: F401
+from torch.nn import functional
+
+META = {
+    "model_name": "um_nn", "metadata_cols": list(METADATA_COLUMNS), "meta_fc1_neurons": 128, "meta_fc2_neurons": 96,
+    "meta_dropout": 0.25,
+}  # fmt: skip
+CONVNEXT = {
+    "model_name": "ConvNeXt", "model_kind": "hf-hub:mwalmsley/zoobot-encoder-convnext_pico", "pretrained": True,
+    "fc1_neurons": 256, "fc2_neurons": 8, "dropout": 0.7,
+}  # fmt: skip
+MAXVIT = {**CONVNEXT, "model_name": "MaxViT", "model_kind": "maxvit_tiny_rw_224.sw_in1k"}
+CNN = {
+    "model_name": "um_cnn", "conv1_channels": 8, "conv2_channels": 6, "conv_kernel": 3, "conv_dropout1": 0.45,
+    "conv_dropout2": 0.65, "fc1_neurons": 64, "fc2_neurons": 32, "dropout": 0.45,
+}  # fmt: skip
+COMBINED = {"comb_fc1_neurons": 32, "comb_fc2_neurons": 8, "comb_dropout": 0.2}
+
+
+def stamps():
+    return torch.rand(2, 3, 63, 63, generator=torch.Generator().manual_seed(0)) / 30
+
+
+def metadata():
+    return torch.rand(2, 25, generator=torch.Generator().manual_seed(1)) * 20 - 5
+
+
+class Writer:
+    """Random tensors under upstream's names."""
+
+    def __init__(self, seed=7):
+        self.generator, self.state = torch.Generator().manual_seed(seed), {}
+
+    def linear(self, name, features, width):
+        self.tensor(f"{name}.weight", (width, features), features**-0.5)
+        self.tensor(f"{name}.bias", (width,))
+
+    def convolution(self, name, channels, width, kernel):
+        self.tensor(f"{name}.weight", (width, channels, kernel, kernel), 0.5)
+        self.tensor(f"{name}.bias", (width,))
+
+    def norm(self, name, features):
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            self.tensor(f"{name}.{part}", (features,), 1.0, positive=part == "running_var")
+        self.state[f"{name}.num_batches_tracked"] = torch.tensor(3)
+
+    def tensor(self, name, shape, scale=0.1, positive=False):
+        value = torch.randn(shape, generator=self.generator) * scale
+        self.state[name] = value.abs() + 0.5 if positive else value
+
+    def timm(self, prefix, architecture, skip):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            network = timm.create_model(architecture, pretrained=False).eval()
+        for key, value in network.state_dict().items():
+            if not key.startswith(skip):
+                self.state[prefix + key] = value.clone()
+        return network
+
+
+def upstream_image(config, writer, prefix="", headless=False):
+    """Upstream's keys of an image model; headless as its frozen fusion keeps it."""
+    if config["model_name"] == "um_cnn":
+        c1, c2, k = config["conv1_channels"], config["conv2_channels"], config["conv_kernel"]
+        for index, (a, b) in {0: (3, c1), 2: (c1, c1), 6: (c1, c2), 8: (c2, c2)}.items():
+            writer.convolution(f"{prefix}conv_layers.{index}", a, b, k)
+        heads, features = (0, 2, 5), c2 * 49
+        name = f"{prefix}head"
+    else:
+        convnext = config["model_name"] == "ConvNeXt"
+        name = f"{prefix}{'convnext' if convnext else 'maxvit'}."
+        writer.timm(name, "convnext_pico" if convnext else "maxvit_tiny_rw_224", skip=("head.",))
+        if convnext:
+            writer.tensor(f"{name}head.1.weight", (512,), 1.0)
+            writer.tensor(f"{name}head.1.bias", (512,))
+        heads, features, name = ((3, 5, 8) if convnext else (1, 3, 6)), 512, f"{name}head"
+    sizes = (features, config["fc1_neurons"], config["fc2_neurons"], 1)
+    for index, a, b in zip(heads, sizes, sizes[1:], strict=False):
+        if not headless:
+            writer.linear(f"{name}.{index}", a, b)
+    return features
+
+
+def upstream_metadata(config, writer, prefix="", headless=False):
+    first, second = config["meta_fc1_neurons"], config["meta_fc2_neurons"]
+    writer.norm(f"{prefix}network.0", 25)
+    writer.linear(f"{prefix}network.1", 25, first)
+    writer.linear(f"{prefix}network.4", first, second)
+    if not headless:
+        writer.linear(f"{prefix}network.6", second, 1)
+    return second
+
+
+def upstream(config):
+    writer = Writer()
+    kind = config["model_name"]
+    if kind == "um_nn":
+        upstream_metadata(config, writer)
+    elif kind == "frozen_fusion":
+        features = upstream_image(config["image_model_config"], writer, "image_branch.", headless=True)
+        features += upstream_metadata(config["meta_model_config"], writer, "meta_branch.", headless=True)
+        sizes = (features, config["comb_fc1_neurons"], config["comb_fc2_neurons"], 1)
+        for index, a, b in zip((0, 2, 5), sizes, sizes[1:], strict=False):
+            writer.linear(f"combined_head.{index}", a, b)
+    else:
+        upstream_image(config, writer)
+    return writer.state
+
+
+def linear(state, name, values):
+    return functional.linear(values, state[f"{name}.weight"], state[f"{name}.bias"])
+
+
+def plain_dense(state, name, indices, values, activation):
+    for index in indices[:-1]:
+        values = activation(linear(state, f"{name}.{index}", values))
+    return linear(state, f"{name}.{indices[-1]}", values).squeeze(-1)
+
+
+def plain_image(config, state, prefix=""):
+    """Embedding by plain functions, and how the head goes on."""
+    values = stamps()
+    if config["model_name"] == "um_cnn":
+        for index in (0, 2, 6, 8):
+            name = f"{prefix}conv_layers.{index}"
+            values = functional.relu(
+                functional.conv2d(values, state[f"{name}.weight"], state[f"{name}.bias"], padding="same")
+            )
+            if index in (2, 8):
+                values = functional.max_pool2d(values, 2 if index == 2 else 4)
+        return values.flatten(1), "head", (0, 2, 5), functional.relu
+    convnext = config["model_name"] == "ConvNeXt"
+    name = f"{prefix}{'convnext' if convnext else 'maxvit'}."
+    network = timm.create_model("convnext_pico" if convnext else "maxvit_tiny_rw_224", pretrained=False).eval()
+    trunk = {k.removeprefix(name): v for k, v in state.items() if k.startswith(name) and ".head." not in k}
+    assert not [k for k in network.load_state_dict(trunk, strict=False).missing_keys if not k.startswith("head.")]
+    if not convnext:
+        values = functional.interpolate(values, size=(224, 224), mode="bilinear", align_corners=False)
+    pooled = network.forward_features(values).mean(dim=(2, 3))
+    if not convnext:
+        return pooled, "maxvit.head", (1, 3, 6), functional.gelu
+    norm = f"{name}head.1."
+    embedding = functional.layer_norm(pooled, (512,), state[norm + "weight"], state[norm + "bias"], 1e-6)
+    return embedding, "convnext.head", (3, 5, 8), functional.gelu
+
+
+def plain_metadata(state, prefix=""):
+    name = f"{prefix}network.0."
+    values = functional.batch_norm(
+        metadata(), *(state[name + part] for part in ("running_mean", "running_var", "weight", "bias"))
+    )
+    return linear(state, f"{prefix}network.4", functional.relu(linear(state, f"{prefix}network.1", values)))
+
+
+def plain(config, state):
+    if config["model_name"] == "um_nn":
+        return linear(state, "network.6", functional.relu(plain_metadata(state))).squeeze(-1)
+    if config["model_name"] == "frozen_fusion":
+        image = plain_image(config["image_model_config"], state, "image_branch.")[0]
+        both = torch.cat((image, plain_metadata(state, "meta_branch.")), dim=1)
+        return plain_dense(state, "combined_head", (0, 2, 5), both, functional.relu)
+    values, name, indices, activation = plain_image(config, state)
+    return plain_dense(state, name, indices, values, activation)
+
+
+def fusion(image):
+    return {"model_name": "frozen_fusion", "image_model_config": image, "meta_model_config": META, **COMBINED}
+
+
+CASES = {
+    "cnn": CNN, "convnext": CONVNEXT, "maxvit": MAXVIT, "metadata": META, "cnn-metadata": fusion(CNN),
+    "convnext-metadata": fusion(CONVNEXT), "maxvit-metadata": fusion(MAXVIT),
+}  # fmt: skip
+
+
+def put(folder, config, state):
+    folder.mkdir(exist_ok=True)
+    (folder / "train_config.json").write_text(json.dumps(config))
+    torch.save(state, folder / "pytorch_model.bin")
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_released_weights_give_the_plain_result(case, tmp_path):
+    state = upstream(CASES[case])
+    model = published.load_published(put(tmp_path, CASES[case], state))
+    assert not model.training
+    assert len(state) == len(model.state_dict())
+    with torch.no_grad():
+        found, expected = model(stamps(), metadata()), plain(CASES[case], state)
+    assert found.shape == (2,)
+    assert found.std() > 1e-5
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_released_fusion_is_frozen_fusion(tmp_path):
+    model = published.load_published(put(tmp_path, fusion(CNN), upstream(fusion(CNN))))
+    assert isinstance(model, FusionModel)
+
+
+@pytest.mark.parametrize("encoder", ["mm_cnn", "mm_ConvNeXt", "mm_MaxViT"])
+def test_joint_models_have_their_names_too(encoder, tmp_path):
+    config = {**CNN, **META, **COMBINED, **CONVNEXT, "model_name": encoder}
+    writer = Writer()
+    if encoder == "mm_cnn":
+        features = upstream_image({**CNN}, writer, headless=True)
+    else:
+        architecture, prefix = {
+            "mm_ConvNeXt": ("convnext_pico", "convnext_backbone."),
+            "mm_MaxViT": ("maxvit_tiny_rw_224", "maxvit_backbone."),
+        }[encoder]
+        config["model_kind"] = architecture
+        features = 512
+        writer.timm(prefix, architecture, skip=("head.",))
+    writer.norm("metadata_branch.0", 25)
+    writer.linear("metadata_branch.1", 25, 128)
+    writer.linear("metadata_branch.4", 128, 96)
+    for index, a, b in zip((0, 2, 5), (features + 96, 32, 8), (32, 8, 1), strict=True):
+        writer.linear(f"combined_head.{index}", a, b)
+    model = published.load_published(put(tmp_path, config, writer.state))
+    assert len(writer.state) == len(model.state_dict())
+    with torch.no_grad():
+        found = model(stamps(), metadata())
+    act = functional.relu if encoder == "mm_cnn" else functional.gelu
+    table = functional.batch_norm(
+        metadata(),
+        *(writer.state[f"metadata_branch.0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")),
+    )
+    table = act(linear(writer.state, "metadata_branch.4", act(linear(writer.state, "metadata_branch.1", table))))
+    with torch.no_grad():
+        image = model.encoder(stamps())
+        expected = plain_dense(writer.state, "combined_head", (0, 2, 5), torch.cat((image, table), dim=1), act)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda state: state.pop("network.1.bias"), "Missing key"),
+        (lambda state: state.update({"network.9.bias": torch.zeros(1)}), "network.9.bias"),
+        (lambda state: state.update({"network.6.bias": torch.zeros(2)}), "size mismatch"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, text, tmp_path):
+    state = upstream(META)
+    change(state)
+    with pytest.raises(StudyError, match=text):
+        published.load_published(put(tmp_path, META, state))
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({**CNN, "model_name": "VGG6"}, "VGG6"),
+        ({"model_name": "um_cnn"}, "conv1_channels"),
+        ({**META, "metadata_cols": list(METADATA_COLUMNS)[::-1]}, "metadata_cols"),
+    ],
+)
+def test_configurations_that_are_not_ours_are_refused(config, text, tmp_path):
+    with pytest.raises(StudyError, match=text):
+        published.load_published(put(tmp_path, config, {}))
+
+
+def test_other_timm_tags_and_old_keys_are_understood():
+    config = {**CONVNEXT, "model_kind": "convnext_atto.d2_in1k", "dropout1": 0.5}
+    del config["dropout"]
+    model = published.build_published(config, "here")
+    assert model.encoder.spec.timm_name == "convnext_atto"
+    assert model.head[4].p == 0.5
+
+
+def test_the_twelve_released_names():
+    assert len(set(published.REPOSITORIES)) == 12
+    assert "nabeelr/BTSbot-maxvit-tiny-galaxyzoo-metadata" in published.REPOSITORIES
+
+
+def test_fetched_files_are_checked_before_they_are_used(fake_hub, tmp_path):  # noqa: F811
+    repo, folder = "nabeelr/BTSbot-some", tmp_path / "model"
+    fake_hub.put(repo, "pytorch_model.bin", upstream(META))
+    fake_hub.put(repo, "train_config.json", META)
+    manifest = hub.fetch_published(folder, repo)
+    assert manifest["origin"] == f"hub:{repo}"
+    assert hub.fetch_published(folder, repo) == manifest
+    published.load_published(folder)
+    (folder / "train_config.json").write_text(json.dumps({**META, "meta_dropout": 0.3}))
+    with pytest.raises(StudyError, match="changed since"):
+        published.load_published(folder)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(StudyError, match="snakemake fetch"):
+        published.load_published(folder)

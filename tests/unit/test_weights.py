@@ -1,0 +1,265 @@
+"""Encoder folders: what is loaded is the file's, tensor by tensor, and anything else is refused; the hub is a stand-in."""
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from alertgrid import hub, weights
+from alertgrid.encoders import ENCODERS, build_encoder
+from alertgrid.errors import StudyError
+from alertgrid.files import sha256
+from alertgrid.models import build_model, seeded
+from hub_stand_in import COMMIT, fake_hub  # noqa: F401
+from huggingface_hub import errors as hub_errors
+from safetensors.torch import load_file, save_file
+from timm.models import adapt_input_conv
+
+PRETRAINABLE = [spec for spec in ENCODERS.values() if spec.pretrainable]
+FACTS = {"trained_on": ("ImageNet",), "licence": "apache-2.0", "normalisation": "[0, 1]"}
+
+
+def network(architecture, seed=11, **options):
+    """A timm network with weights that no other seed has, batch statistics included."""
+    with seeded(seed):
+        model = timm.create_model(architecture, pretrained=False, **options)
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(torch.randn(value.shape) * 0.02)
+    return model
+
+
+def write(folder, architecture, **changes):
+    facts = {**FACTS, "origin": "hub:somebody/something", "revision": COMMIT, **changes}
+    state = network(architecture, num_classes=0).state_dict()
+    return state, weights.write_encoder_folder(folder, state, architecture=architecture, **facts)
+
+
+@pytest.mark.parametrize("spec", PRETRAINABLE, ids=lambda spec: spec.name)
+def test_loaded_tensors_are_the_files(spec, tmp_path):
+    write(tmp_path, spec.timm_name)
+    encoder = build_encoder(spec.name, input_size=224)
+    manifest = weights.load_encoder_weights(encoder, tmp_path)
+    stored, loaded = load_file(tmp_path / "model.safetensors"), encoder.backbone.state_dict()
+    assert stored.keys() == loaded.keys()
+    assert all(torch.equal(stored[key], loaded[key]) for key in stored)
+    assert (manifest["architecture"], manifest["label"]) == (spec.timm_name, "ImageNet")
+
+
+def test_native_maxvit_gets_resized_relative_positions(tmp_path):
+    state, _ = write(tmp_path, "maxvit_tiny_rw_224")
+    encoder = build_encoder("maxvit_tiny")
+    weights.load_encoder_weights(encoder, tmp_path)
+    reference = timm.create_model(
+        "maxvit_tiny_rw_224", pretrained=True, num_classes=0, img_size=64, pretrained_cfg_overlay={"state_dict": state}
+    ).state_dict()
+    loaded = encoder.backbone.state_dict()
+    resized = [key for key in state if state[key].shape != loaded[key].shape]
+    assert resized
+    assert all(key.endswith("relative_position_bias_table") for key in resized)
+    assert all(torch.equal(loaded[key], reference[key]) for key in loaded)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_fewer_or_more_cutouts_use_timms_adaptation(channels, tmp_path):
+    state, _ = write(tmp_path, "convnext_pico")
+    encoder = build_encoder("convnext_pico", channels)
+    weights.load_encoder_weights(encoder, tmp_path)
+    loaded = encoder.backbone.state_dict()
+    assert torch.equal(loaded["stem.0.weight"], adapt_input_conv(channels, state["stem.0.weight"]))
+    if channels == 2:
+        torch.testing.assert_close(loaded["stem.0.weight"], state["stem.0.weight"][:, :2] * 1.5)
+    assert all(torch.equal(loaded[key], state[key]) for key in state if key != "stem.0.weight")
+
+
+def test_joint_fusion_leaves_out_only_the_norm_it_lacks(tmp_path):
+    state, _ = write(tmp_path, "convnext_pico")
+    encoder = build_model("convnext_pico", "fusion").encoder
+    weights.load_encoder_weights(encoder, tmp_path)
+    loaded = encoder.backbone.state_dict()
+    assert set(state) - set(loaded) == {"head.norm.weight", "head.norm.bias"}
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+@pytest.mark.parametrize("size", [None, 64])
+def test_timm_reads_the_folder_itself(size, tmp_path):
+    options = {} if size is None else {"img_size": size}
+    state = network("maxvit_tiny_rw_224", num_classes=0, **options).state_dict()
+    weights.write_encoder_folder(
+        tmp_path, state, architecture="maxvit_tiny_rw_224", origin="x", revision="y", image_size=size, **FACTS
+    )
+    found = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).state_dict()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    write(tmp_path, "resnet18")
+    data = bytearray((tmp_path / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(data)
+    encoder = build_encoder("resnet18")
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    with pytest.raises(StudyError, match="SHA-256"):
+        weights.load_encoder_weights(encoder, tmp_path)
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "manifest.json"])
+def test_an_incomplete_folder_says_how_to_fetch(name, tmp_path):
+    write(tmp_path, "resnet18")
+    (tmp_path / name).unlink()
+    with pytest.raises(StudyError, match="snakemake fetch") as error:
+        weights.load_encoder_weights(build_encoder("resnet18"), tmp_path)
+    assert name in error.value.where
+
+
+@pytest.mark.parametrize("name", ["convnext_pico", "btsbot_cnn"])
+def test_another_architecture_is_refused(name, tmp_path):
+    write(tmp_path, "resnet18")
+    with pytest.raises(StudyError, match="resnet18"):
+        weights.load_encoder_weights(build_encoder(name), tmp_path)
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown", "shape"])
+def test_incomplete_weights_never_fall_back_to_random_ones(change, tmp_path):
+    state = dict(network("resnet18", num_classes=0).state_dict())
+    if change == "missing":
+        del state["layer4.1.conv2.weight"]
+    elif change == "unknown":
+        state["layer5.weight"] = torch.zeros(1)
+    else:
+        state["layer4.1.conv2.weight"] = torch.zeros(1, 1, 3, 3)
+    weights.write_encoder_folder(tmp_path, state, architecture="resnet18", origin="x", revision="y", **FACTS)
+    with pytest.raises(StudyError, match="1 keys"):
+        weights.load_encoder_weights(build_encoder("resnet18"), tmp_path)
+
+
+def source(**changes):
+    facts = {"repo": "a/b", "revision": COMMIT, "filename": "pytorch_model.bin", "architecture": "resnet18", **FACTS}
+    return hub.HubSource(**{**facts, **changes})
+
+
+@pytest.mark.parametrize("filename", ["pytorch_model.bin", "model.safetensors"])
+def test_fetched_weights_are_the_files_without_its_classifier(filename, fake_hub, tmp_path):  # noqa: F811
+    state = network("resnet18", num_classes=10).state_dict()
+    path = fake_hub.put("a/b", filename, state)
+    manifest = hub.fetch_encoder(tmp_path / "encoder", source(filename=filename, sha256=sha256(path)))
+    assert fake_hub.asked == [("a/b", filename, COMMIT)]
+    assert manifest["origin"] == "hub:a/b"
+    assert (manifest["revision"], manifest["source_sha256"]) == (COMMIT, sha256(path))
+    encoder = build_encoder("resnet18")
+    weights.load_encoder_weights(encoder, tmp_path / "encoder")
+    loaded = encoder.backbone.state_dict()
+    assert set(state) - set(loaded) == {"fc.weight", "fc.bias"}
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+def test_the_galaxy_zoo_encoders_as_published(fake_hub, tmp_path):  # noqa: F811
+    entry = hub.hub_source("galaxyzoo", "convnext_pico")
+    fake_hub.put(entry.repo, entry.filename, network("convnext_pico", num_classes=0).state_dict())
+    manifest = hub.fetch_encoder(tmp_path / "encoder", entry)
+    assert manifest["label"] == "ImageNet -> Galaxy Zoo"
+    assert manifest["revision"] == "ca4dc5278aa675d7982e690a1ec10de8e945963e"
+    assert hub.hub_source("galaxyzoo", "maxvit_tiny_rw_224").revision == "77a3a77"
+
+
+def test_imagenet_is_timms_tag(fake_hub, tmp_path):  # noqa: F811
+    entry = hub.hub_source("imagenet", "convnext_pico")
+    assert entry.repo == "timm/convnext_pico.d1_in1k"
+    assert hub.hub_source("imagenet", "maxvit_tiny_rw_224").repo == "timm/maxvit_tiny_rw_224.sw_in1k"
+    fake_hub.put(entry.repo, entry.filename, network("convnext_pico").state_dict())
+    assert hub.fetch_encoder(tmp_path / "encoder", entry)["revision"] == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"), [("galaxyzoo", "resnet18"), ("imagenet", "resnet999"), ("mars", "resnet18")]
+)
+def test_unpublished_weights_are_refused(name, architecture):
+    with pytest.raises(StudyError, match="no published weights"):
+        hub.hub_source(name, architecture)
+
+
+def test_a_wrong_hash_is_refused(fake_hub, tmp_path):  # noqa: F811
+    fake_hub.put("a/b", "pytorch_model.bin", network("resnet18").state_dict())
+    with pytest.raises(StudyError, match="SHA-256"):
+        hub.fetch_encoder(tmp_path / "encoder", source(sha256="0" * 64))
+    assert not (tmp_path / "encoder").exists()
+
+
+def test_a_file_that_changed_since_the_first_fetch_is_refused(fake_hub, tmp_path):  # noqa: F811
+    fake_hub.put("a/b", "pytorch_model.bin", network("resnet18").state_dict())
+    first = hub.fetch_encoder(tmp_path / "encoder", source())
+    assert hub.fetch_encoder(tmp_path / "encoder", source()) == first
+    fake_hub.put("a/b", "pytorch_model.bin", network("resnet18", seed=12).state_dict())
+    with pytest.raises(StudyError, match="SHA-256"):
+        hub.fetch_encoder(tmp_path / "encoder", source())
+    assert hub.fetch_encoder(tmp_path / "encoder", source(revision="f" * 40))["revision"] == "f" * 40
+
+
+def test_revisions_become_commits(fake_hub):  # noqa: F811
+    assert hub.full_revision("a/b", COMMIT) == COMMIT
+    assert hub.full_revision("a/b", "main") == COMMIT
+    assert hub.full_revision("a/b", COMMIT[:7]) == COMMIT
+    with pytest.raises(StudyError, match="0 commits"):
+        hub.full_revision("a/b", "abcdef0")
+
+
+def test_weights_of_another_network_are_refused_when_fetched(fake_hub, tmp_path):  # noqa: F811
+    fake_hub.put("a/b", "pytorch_model.bin", network("resnet10t").state_dict())
+    with pytest.raises(StudyError, match="misses"):
+        hub.fetch_encoder(tmp_path / "encoder", source())
+
+
+def test_pickled_code_is_never_run(fake_hub, tmp_path):  # noqa: F811
+    fake_hub.put("a/b", "pytorch_model.bin", {"layer": Path("not a tensor")})
+    with pytest.raises(StudyError, match="cannot be read"):
+        hub.fetch_encoder(tmp_path / "encoder", source())
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3), [1, 2]])
+def test_a_file_without_a_mapping_is_refused(value, tmp_path):
+    torch.save(value, tmp_path / "weights.pth")
+    with pytest.raises(StudyError, match="cannot be read"):
+        weights.read_tensors(tmp_path / "weights.pth")
+
+
+def test_wrappers_around_the_weights_are_taken_off(tmp_path):
+    torch.save({"state_dict": {"module.a": torch.ones(2)}}, tmp_path / "weights.pth")
+    assert list(weights.read_tensors(tmp_path / "weights.pth")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (hub_errors.LocalEntryNotFoundError("not in the cache"), "snakemake fetch"),
+        (hub_errors.OfflineModeIsEnabled("offline"), "snakemake fetch"),
+        (ConnectionError("no route"), "snakemake fetch"),
+        (hub_errors.EntryNotFoundError("404"), "not on the hub"),
+    ],
+)
+def test_a_machine_without_internet_is_told_what_to_do(error, text, monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(StudyError, match=text):
+        hub.fetch_encoder(tmp_path / "encoder", source())
+
+
+@pytest.mark.parametrize("layout", ["file", "pickle", "folder"])
+def test_local_weights(layout, tmp_path):
+    state = network("resnet18").state_dict()
+    (tmp_path / "given").mkdir()
+    path = tmp_path / "given" / ("model.safetensors" if layout != "pickle" else "weights.pth")
+    save_file(state, path) if layout != "pickle" else torch.save(state, path)
+    given = path.parent if layout == "folder" else path
+    manifest = weights.import_encoder(tmp_path / "encoder", given, architecture="resnet18", trained_on=["my survey"])
+    assert (manifest["origin"], manifest["label"]) == (f"local:{path.name}", "my survey")
+    loaded = load_file(tmp_path / "encoder" / "model.safetensors")
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+def test_an_absent_local_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match="nothing_here"):
+        weights.import_encoder(tmp_path / "e", tmp_path / "nothing_here", architecture="resnet18", trained_on=["x"])
