@@ -45,7 +45,7 @@ def cosmic_ray(rng: np.random.Generator, exposure: Exposure) -> None:
     rows, columns = np.rint(CENTRE + np.outer([np.sin(angle), np.cos(angle)], steps)).astype(int)
     track = np.zeros((GRID, GRID))
     track[rows, columns] = 1
-    strength = exposure.background * np.exp(rng.uniform(np.log(15), np.log(80)))
+    strength = exposure.background * np.exp(rng.uniform(np.log(12), np.log(60)))
     _add_charge(exposure, track * strength * rng.uniform(0.3, 1.0, track.shape))
 
 
@@ -65,11 +65,11 @@ def edge(rng: np.random.Generator, exposure: Exposure) -> None:
 
 def bleeding(rng: np.random.Generator, exposure: Exposure) -> None:
     """Charge of a saturated star spilled along its row, in template and science alike but not quite."""
-    reach = rng.uniform(4, 14)
+    reach = rng.uniform(2, 8)
     spill = np.exp(-np.abs(_COLUMNS) / reach) * np.exp(-0.5 * (_ROWS / 0.7) ** 2)
-    strength = rng.uniform(2_000, 12_000)
+    strength = rng.uniform(1_000, 6_000)
     exposure.template += spill * strength
-    science = spill * strength * rng.uniform(0.8, 1.2)
+    science = spill * strength * rng.uniform(0.9, 1.1)
     exposure.science += science
     exposure.difference += science - spill * strength
 

@@ -129,8 +129,8 @@ def draw_true(settings: Settings, rng: np.random.Generator) -> Event:
 
 
 def draw_dim(settings: Settings, rng: np.random.Generator) -> Event:
-    """A supernova that stays fainter. ASSUME: classified ones thin out with faintness, which halves the slope."""
-    return _supernova(settings, rng, settings.bright_peak, settings.depth - 0.3, 0.3)
+    """A supernova that stays fainter. ASSUME: spectra thin out with faintness, which flattens the counts."""
+    return _supernova(settings, rng, settings.bright_peak, settings.depth - 0.5, 0.15)
 
 
 def draw_agn(settings: Settings, rng: np.random.Generator) -> Event:

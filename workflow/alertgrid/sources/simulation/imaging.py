@@ -1,7 +1,7 @@
 """One visit to a scene: science image, matched template and their difference, with the noise of each.
 
-The template is made once per source and band. It is matched to the visit's seeing with a PSF slightly too wide or narrow
-and placed slightly beside, which leaves in the difference what real subtraction leaves around bright objects.
+The template is made once per source and band. It is matched to the visit's seeing with a PSF slightly too wide or
+narrow and placed slightly beside, which leaves in the difference what real subtraction leaves around bright objects.
 """
 
 from __future__ import annotations

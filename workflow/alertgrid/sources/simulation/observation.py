@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alertgrid.columns import SOURCE_SETS, STAMP_SIZE
+from alertgrid.columns import MISSING, SOURCE_SETS, STAMP_SIZE
 from alertgrid.errors import StudyError
 from alertgrid.sources.simulation import defects, imaging, optics, photometry
 from alertgrid.sources.simulation.events import Event, draw_event
@@ -24,21 +24,26 @@ HISTORY_THRESHOLD = 3.0  # ZTF counts earlier detections down to 3 sigma
 ATTEMPTS = 300
 _HALF = STAMP_SIZE // 2
 # ASSUME: braai's score (Duev et al. 2019, MNRAS 489, 3582) on a logit scale: for real sources it rises with signal to
-# noise, for artefacts it is low but widely scattered.
+# noise and is lower for negative differences; for artefacts it is low but widely scattered.
 REAL_SCORE = (3.0, 0.3, 1.8)  # at zero signal to noise, per unit of it, scatter
+NEGATIVE_SCORE = (2.0, 0.15, 2.5)
 BOGUS_SCORE = {"dipole": (-1.5, 3.0), "saturated": (-1.5, 3.0), "cosmic_ray": (-4.0, 3.0), "edge": (-1.0, 3.0)}
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The alerts of one source in time order: m detections, of which those marked `kept` have their cutouts here.
+    """The alerts of one source in time order.
 
-    rows: column name -> array or list (m,); kept: bool (m,); cutouts: (kept.sum(), 3, 63, 63) in DN, NaN where masked,
-    difference positive at the source whatever its sign.
+    history: jd, magpsf, jdstarthist, ndethist, ncovhist of all m alerts, arrays (m,); kept: which of them have their
+    cutouts here, bool (m,); rows: all other columns of the k kept ones, lists (k,); cutouts: (k, 3, 63, 63) in DN, NaN
+    where masked, the difference positive at the source whatever its sign.
     """
 
-    rows: dict[str, list]
+    object_id: str
+    source_set: str
+    history: dict[str, np.ndarray]
     kept: np.ndarray
+    rows: dict[str, list]
     cutouts: np.ndarray
 
 
@@ -55,9 +60,9 @@ def observe_source(settings: Settings, source_set: str, index: int) -> Observed:
         event = draw_event(settings, rng, source_set)
         if not _promising(settings, event, source_set):
             continue
-        alerts = _alerts(settings, rng, event)
-        if alerts and _fits(settings, source_set, min(row["magpsf"] for row, _ in alerts)):
-            return _packed(settings, rng, alerts, source_set, index)
+        log = _watch(settings, rng, event)
+        if log.images and _fits(settings, source_set, log.magpsf.min()):
+            return _packed(event, log, source_set, index)
     raise StudyError(
         f"simulation.{source_set}",
         f"no source of this set was detected in {ATTEMPTS} attempts",
@@ -91,45 +96,126 @@ def _promising(settings: Settings, event: Event, source_set: str) -> bool:
     return _fits(settings, source_set, settings.zero_point - 2.5 * np.log10(brightest))
 
 
-def _alerts(settings: Settings, rng: np.random.Generator, event: Event) -> list[tuple[dict, np.ndarray]]:
-    """Rows and cutouts of all alerts of an event, in time order."""
-    snr = _expected_snr(settings, event) + rng.standard_normal(len(event.visits))
-    # ASSUME: residuals leave a false 3-sigma detection in one visit of a thousand, more at unlucky places.
-    false = rng.random(len(snr)) < 0.001 * np.exp(rng.normal(0, 1))
-    detected = (snr >= HISTORY_THRESHOLD) | (snr <= -HISTORY_THRESHOLD) | false
-    hopeful = event.window & ((np.abs(snr) > ALERT_THRESHOLD - 2.5) | bool(event.artefact))
-    light = event.scene.transforms(settings.zero_point)
-    references = {band: imaging.reference(settings, rng, light[band]) for band in (1, 2)}
-    overlap = rng.uniform(1.2, 3.5)  # ASSUME: neighbouring fields and other programmes cover the place as well
-    found = []
-    for visit in np.flatnonzero(hopeful):
-        alert = _alert(settings, rng, event, references[int(event.visits.fid[visit])], visit)
-        detected[visit] = detected[visit] or alert is not None
-        if alert is not None:
-            past = np.flatnonzero(detected[: visit + 1])
-            alert[0]["jdstarthist"] = float(event.visits.jd[past[0]])
-            alert[0]["ndethist"] = len(past)
-            alert[0]["ncovhist"] = int((visit + 1) * overlap)
-            found.append(alert)
-    return found
+@dataclass
+class _Log:
+    """What happened at an event: at each visit (n,) whether it was detected and its magnitude, NaN without an alert;
+    row and cutouts of the visits that were imaged; how often the place was covered per visit."""
+
+    detected: np.ndarray
+    magpsf: np.ndarray
+    images: dict[int, tuple[dict, np.ndarray]]
+    overlap: float
 
 
-def _alert(settings: Settings, rng: np.random.Generator, event: Event, ref: imaging.Reference, visit: int):
-    """Row and cutouts (3, 63, 63) of one visit, or None when nothing reaches the threshold."""
-    conditions = {name: getattr(event.visits, name)[visit] for name in ("fwhm", "sky", "zero_point", "sigma")}
-    artefact = defects.ARTEFACTS.get(event.artefact)
-    flaws = imaging.drawn_flaws(settings, rng, artefact.misfit if artefact else 1.0)
-    source = (event.x, event.y, event.flux[visit])
-    exposure = imaging.expose(settings, rng, ref, conditions, source, flaws)
-    if artefact:
-        artefact.damage(rng, exposure)
-    defects.add_masks(rng, exposure)
-    row, column = photometry.locate(exposure) if artefact else (optics.CENTRE, optics.CENTRE)
-    detection = photometry.measure(exposure, row, column, conditions["fwhm"])
-    if detection is None or detection.scorr < ALERT_THRESHOLD:
-        return None
-    place = (event.x + column - optics.CENTRE, event.y + row - optics.CENTRE)
-    return _row(settings, rng, event, ref, visit, detection, place), _cutouts(exposure, row, column, detection)
+def _watch(settings: Settings, rng: np.random.Generator, event: Event) -> _Log:
+    """Observe an event in all visits and make images of at most `alerts_per_source` alerts, chosen at random.
+
+    Alerts beyond those are needed for the history alone: their magnitudes come from the noise model without pixels.
+    """
+    expected = _expected_snr(settings, event)
+    snr = expected + rng.standard_normal(len(event.visits))
+    # ASSUME: noise and residuals leave a false 3-sigma detection in one visit of four thousand, more at unlucky places.
+    false = rng.random(len(snr)) < 0.00025 * np.exp(rng.normal(0, 1.5))
+    detected = (np.abs(snr) >= HISTORY_THRESHOLD) & (np.abs(expected) > HISTORY_THRESHOLD / 2) | false
+    # ASSUME: neighbouring fields and other programmes cover the place as well.
+    log = _Log(detected, np.full(len(snr), np.inf), {}, rng.uniform(1.2, 3.5))
+    hopeful = event.window & ((np.abs(snr) > ALERT_THRESHOLD - 1.5) | bool(event.artefact))
+    imager = _Imager(settings, rng, event)
+    for visit in rng.permutation(np.flatnonzero(hopeful)):
+        if len(log.images) < settings.alerts_per_source:
+            image = imager.alert(int(visit))
+            if image is not None:
+                log.images[int(visit)] = image
+                log.magpsf[visit] = image[0]["magpsf"]
+        elif abs(snr[visit]) >= ALERT_THRESHOLD:
+            log.magpsf[visit] = _magnitude(settings, event, visit, snr[visit] / expected[visit])
+    log.detected |= np.isfinite(log.magpsf)
+    return log
+
+
+def _magnitude(settings: Settings, event: Event, visit: int, factor: float) -> float:
+    """Magnitude of an event at a visit when noise has changed its flux by a factor."""
+    return float(settings.zero_point - 2.5 * np.log10(abs(event.flux[visit] * factor)))
+
+
+class _Imager:
+    """Images and measures visits to one event; what does not change between visits is made once.
+
+    Parameters
+    ----------
+    settings : Settings
+    rng : Generator
+    event : Event
+    """
+
+    def __init__(self, settings: Settings, rng: np.random.Generator, event: Event):
+        self.settings, self.rng, self.event = settings, rng, event
+        light = event.scene.transforms(settings.zero_point)
+        self.references = {band: imaging.reference(settings, rng, light[band]) for band in (1, 2)}
+        self.artefact = defects.ARTEFACTS.get(event.artefact)
+        self.shapes: dict[tuple[int, int], dict[str, float]] = {}
+
+    def alert(self, visit: int) -> tuple[dict, np.ndarray] | None:
+        """Row and cutouts (3, 63, 63) of one visit, or None when nothing reaches the threshold."""
+        event, visits = self.event, self.event.visits
+        exposure = self._expose(visit)
+        row, column = photometry.locate(exposure) if self.artefact else (optics.CENTRE, optics.CENTRE)
+        detection = photometry.measure(exposure, row, column, visits.fwhm[visit])
+        if detection is None or detection.scorr < ALERT_THRESHOLD:
+            return None
+        place = (event.x + column - optics.CENTRE, event.y + row - optics.CENTRE)
+        return self._row(visit, detection, place), _cutouts(exposure, row, column, detection)
+
+    def _expose(self, visit: int) -> imaging.Exposure:
+        """The visit's images, with whatever went wrong."""
+        event, visits = self.event, self.event.visits
+        conditions = {name: getattr(visits, name)[visit] for name in ("fwhm", "sky", "zero_point", "sigma")}
+        flaws = imaging.drawn_flaws(self.settings, self.rng, self.artefact.misfit if self.artefact else 1.0)
+        source = (event.x, event.y, event.flux[visit])
+        exposure = imaging.expose(
+            self.settings, self.rng, self.references[visits.fid[visit]], conditions, source, flaws
+        )
+        if self.artefact:
+            self.artefact.damage(self.rng, exposure)
+        defects.add_masks(self.rng, exposure)
+        return exposure
+
+    def _row(self, visit: int, detection: photometry.Detection, place: tuple[float, float]) -> dict:
+        """Everything one alert says apart from its history."""
+        event, visits, rng = self.event, self.event.visits, self.rng
+        zero_point = visits.zero_point[visit] + rng.normal(0, photometry.ZERO_POINT_ERROR)
+        # ASSUME: a position is as good as the seeing over the signal to noise, and never better than 0.05 pixels.
+        blur = float(np.hypot(0.05, 0.3 * visits.fwhm[visit] / detection.scorr))
+        relative = detection.error / abs(detection.flux)
+        return {
+            "fid": int(visits.fid[visit]),
+            "isdiffpos": "t" if detection.positive else "f",
+            "magpsf": float(zero_point - 2.5 * np.log10(abs(detection.flux))),
+            "sigmapsf": float(np.hypot(2.5 / np.log(10) * relative, photometry.ZERO_POINT_ERROR)),
+            "chipsf": detection.chipsf,
+            "scorr": detection.scorr,
+            "sky": detection.sky,
+            "fwhm": detection.fwhm,
+            "diffmaglim": float(visits.limit[visit]),
+            "ra": event.ra,
+            "dec": event.dec,
+            "new_drb": _real_bogus(rng, event.artefact, detection),
+            "object_type": event.object_type,
+            "seeing": float(visits.fwhm[visit]),
+            **counterpart_columns(rng, event.scene, *place, blur),
+            **self._template_shape(int(visits.fid[visit]), place),
+        }
+
+    def _template_shape(self, band: int, place: tuple[float, float]) -> dict[str, float]:
+        """chinr and sharpnr of the catalogue's nearest object as the template shows it."""
+        near = self.event.scene.neighbours(*place)
+        if len(near) == 0:
+            return {"chinr": MISSING, "sharpnr": MISSING}
+        key = (band, int(near[0]))
+        if key not in self.shapes:
+            x, y = self.event.scene.x[near[0]], self.event.scene.y[near[0]]
+            self.shapes[key] = photometry.template_source(self.references[band], x, y)
+        return self.shapes[key]
 
 
 def _cutouts(exposure: imaging.Exposure, row: int, column: int, detection: photometry.Detection) -> np.ndarray:
@@ -139,52 +225,29 @@ def _cutouts(exposure: imaging.Exposure, row: int, column: int, detection: photo
     return np.stack([photometry.cut(plane, row, column, _HALF) for plane in planes]).astype(np.float32)
 
 
-def _row(settings, rng, event: Event, ref, visit: int, detection, place: tuple[float, float]) -> dict:
-    """Everything one alert says apart from its history."""
-    visits = event.visits
-    zero_point = visits.zero_point[visit] + rng.normal(0, photometry.ZERO_POINT_ERROR)
-    # ASSUME: a position is as good as the seeing over the signal to noise, and never better than 0.05 pixels.
-    blur = float(np.hypot(0.05, 0.6 * visits.fwhm[visit] / detection.scorr / 2))
-    near = event.scene.neighbours(*place)
-    shape = photometry.template_source(ref, event.scene.x[near[0]], event.scene.y[near[0]]) if len(near) else {}
-    return {
-        "jd": float(visits.jd[visit]),
-        "fid": int(visits.fid[visit]),
-        "isdiffpos": "t" if detection.positive else "f",
-        "magpsf": float(zero_point - 2.5 * np.log10(abs(detection.flux))),
-        "sigmapsf": float(np.hypot(1.0857 * detection.error / abs(detection.flux), photometry.ZERO_POINT_ERROR)),
-        "chipsf": detection.chipsf,
-        "scorr": detection.scorr,
-        "sky": detection.sky,
-        "fwhm": detection.fwhm,
-        "diffmaglim": float(visits.limit[visit]),
-        "ra": event.ra,
-        "dec": event.dec,
-        "new_drb": _real_bogus(rng, event, detection.scorr),
-        **counterpart_columns(rng, event.scene, *place, blur),
-        "chinr": shape.get("chinr", -999.0),
-        "sharpnr": shape.get("sharpnr", -999.0),
-        "object_type": event.object_type,
-        "seeing": float(visits.fwhm[visit]),
-    }
-
-
-def _real_bogus(rng: np.random.Generator, event: Event, snr: float) -> float:
+def _real_bogus(rng: np.random.Generator, artefact: str, detection: photometry.Detection) -> float:
     """A plausible deep-learning real-bogus score, 0 to 1."""
-    start, slope, scatter = REAL_SCORE
-    mean, scatter = BOGUS_SCORE.get(event.artefact, (start + slope * min(snr, 20.0), scatter))
+    start, slope, scatter = REAL_SCORE if detection.positive else NEGATIVE_SCORE
+    mean, scatter = BOGUS_SCORE.get(artefact, (start + slope * min(detection.scorr, 20.0), scatter))
     return float(1 / (1 + np.exp(-rng.normal(mean, scatter))))
 
 
-def _packed(settings: Settings, rng: np.random.Generator, alerts: list, source_set: str, index: int) -> Observed:
-    """Name the alerts, choose which to keep and stack their cutouts."""
+def _packed(event: Event, log: _Log, source_set: str, index: int) -> Observed:
+    """Name the alerts and count the history of each."""
     ordinal = SOURCE_SETS.index(source_set) + len(SOURCE_SETS) * index
-    rows = {name: [row[name] for row, _ in alerts] for name in alerts[0][0]}
-    rows["objectId"] = [object_name(ordinal, rows["jdstarthist"][0])] * len(alerts)
-    rows["candid"] = [alert_number(ordinal, jd) for jd in rows["jd"]]
-    rows["source_set"] = [source_set] * len(alerts)
-    rows["label"] = [int(source_set == "trues")] * len(alerts)
-    kept = np.zeros(len(alerts), dtype=bool)
-    kept[rng.permutation(len(alerts))[: settings.alerts_per_source]] = True
-    cutouts = np.stack([cutout for (_, cutout), keep in zip(alerts, kept, strict=True) if keep])
-    return Observed(rows, kept, cutouts)
+    alerts = np.flatnonzero(np.isfinite(log.magpsf))
+    jd = event.visits.jd
+    first = jd[np.argmax(log.detected)]
+    history = {
+        "jd": jd[alerts],
+        "magpsf": log.magpsf[alerts],
+        "jdstarthist": np.full(len(alerts), first),
+        "ndethist": np.cumsum(log.detected)[alerts],
+        "ncovhist": ((alerts + 1) * log.overlap).astype(np.int64),
+    }
+    visits = sorted(log.images)
+    rows = {name: [log.images[visit][0][name] for visit in visits] for name in log.images[visits[0]][0]}
+    rows["candid"] = [alert_number(ordinal, jd[visit]) for visit in visits]
+    cutouts = np.stack([log.images[visit][1] for visit in visits])
+    name = object_name(ordinal, first)
+    return Observed(name, source_set, history, np.isin(alerts, visits), rows, cutouts)

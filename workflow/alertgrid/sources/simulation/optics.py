@@ -1,8 +1,8 @@
 """How light becomes pixels: point spread function, pixel response and sampling, in Fourier space.
 
-A scene is kept as its Fourier transform on a grid of twice the pixels' sampling, so that one visit costs a product and a
-small inverse transform. Sampling at the pixels adds the aliases, as a detector does. Profiles come from GalSim (Rowe et
-al. 2015, Astronomy and Computing 10, 121).
+A scene is kept as its Fourier transform on a grid of twice the pixels' sampling, so that one visit costs a product and
+a small inverse transform. Sampling at the pixels adds the aliases, as a detector does. Profiles come from GalSim (Rowe
+et al. 2015, Astronomy and Computing 10, 121).
 """
 
 from __future__ import annotations

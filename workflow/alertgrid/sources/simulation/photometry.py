@@ -23,8 +23,7 @@ ZERO_POINT_ERROR = 0.012
 FLUX_ERROR = 0.02
 
 _RING_ROWS, _RING_COLUMNS = np.indices((2 * SKY_RING[1] + 1, 2 * SKY_RING[1] + 1)) - SKY_RING[1]
-_RING = np.hypot(_RING_ROWS, _RING_COLUMNS)
-_RING = (_RING >= SKY_RING[0]) & (_RING <= SKY_RING[1])
+_RING = np.digitize(np.hypot(_RING_ROWS, _RING_COLUMNS), SKY_RING) == 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def measure(exposure: Exposure, row: int, column: int, fwhm: float) -> Detection
         sky=sky,
         scorr=abs(flux) / np.hypot(error, FLUX_ERROR * flux),
         chipsf=float(np.sum(misfit**2) / (misfit.size - 1)),
-        fwhm=float(np.sqrt(np.clip(fwhm**2 + optics.GAUSSIAN_FWHM * wider, 0.8**2, 12.0**2))),
+        fwhm=float(np.sqrt(np.clip(fwhm**2 + optics.GAUSSIAN_FWHM * wider, 1.0**2, 12.0**2))),
     )
 
 
@@ -111,7 +110,7 @@ def template_source(ref: Reference, x: float, y: float) -> dict[str, float]:
     """Fit quality `chinr` and sharpness `sharpnr` of the template's source at (x, y) pixels from the centre pixel.
 
     sharpnr is the excess variance in square pixels as in DAOPHOT (Stetson 1987, PASP 99, 191): near 0 for stars,
-    positive for galaxies; chinr allows the point spread an error of 3 per cent. -999 where pixels are missing.
+    positive for galaxies; chinr allows the point spread an error of 8 per cent. -999 where pixels are missing.
     """
     row, column = optics.CENTRE + round(y), optics.CENTRE + round(x)
     radius = 3
@@ -121,6 +120,6 @@ def template_source(ref: Reference, x: float, y: float) -> dict[str, float]:
     psf = cut(optics.image(ref.psf * optics.phase(x, y)), row, column, radius)
     light = data - np.median(ref.pixels[np.isfinite(ref.pixels)])
     flux = float(np.sum(psf * light) / np.sum(psf**2))
-    expected = np.sqrt(ref.sigma**2 + (0.03 * flux * psf) ** 2)
+    expected = np.sqrt(ref.sigma**2 + (0.08 * flux * psf) ** 2)
     chi = np.sqrt(np.mean(((light - flux * psf) / expected) ** 2))
     return {"chinr": float(chi), "sharpnr": float(np.clip(width_excess(light, psf), -1, 2))}

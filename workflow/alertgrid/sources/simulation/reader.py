@@ -37,8 +37,8 @@ def read(**settings) -> Iterator[Chunk]:
     -------
     iterator of Chunk
         All alerts of a source lie in one chunk; source sets alternate. Equal settings give equal bytes, and more
-        sources keep the earlier ones as they are. `split` is empty. Kept extra columns: object_type, jdstarthist (days),
-        peakmag (brightest detection of the source, mag), seeing (FWHM in pixels).
+        sources keep the earlier ones as they are. `split` is empty. Kept extra columns: object_type, jdstarthist
+        (days), peakmag (brightest detection of the source, mag), seeing (FWHM in pixels).
 
     Raises
     ------
@@ -56,7 +56,7 @@ def _chunks(settings: Settings) -> Iterator[Chunk]:
     for source_set, index in order:
         waiting.append(observe_source(settings, source_set, index))
         progress.step()
-        if sum(int(source.kept.sum()) for source in waiting) >= settings.chunk_alerts:
+        if sum(len(source.cutouts) for source in waiting) >= settings.chunk_alerts:
             yield chunk_of(waiting)
             waiting = []
     if waiting:
@@ -71,17 +71,26 @@ def source_order(settings: Settings) -> list[tuple[str, int]]:
 
 def chunk_of(sources: list[Observed]) -> Chunk:
     """One chunk from the alerts of some sources."""
-    names = list(sources[0].rows)
-    table = pd.DataFrame({name: sum((list(source.rows[name]) for source in sources), []) for name in names})
-    table["peakmag"] = table.groupby("objectId")["magpsf"].transform("min")
-    table["split"] = ""
-    derived = derive_history(table)
-    table = table.assign(**{name: derived[name] for name in derived.columns})
-    table = table[np.concatenate([source.kept for source in sources])].reset_index(drop=True)
-    cutouts = np.concatenate([source.cutouts for source in sources])
+    table = _table(sources)
     columns = ["candid", "objectId", "jd", "fid", "magpsf", "isdiffpos", "ra", "dec", "label", "source_set", "split"]
     return Chunk(
         catalogue=table[[*columns, *KEPT_COLUMNS]],
         metadata=table[list(METADATA_COLUMNS)].to_numpy(dtype=np.float32),
-        stamps=preprocess_cutouts(cutouts),
+        stamps=preprocess_cutouts(np.concatenate([source.cutouts for source in sources])),
     )
+
+
+def _table(sources: list[Observed]) -> pd.DataFrame:
+    """All columns of the kept alerts; derived ones look back over every alert of the source."""
+    counts = [len(source.kept) for source in sources]
+    history = pd.DataFrame({name: np.concatenate([s.history[name] for s in sources]) for name in sources[0].history})
+    history["objectId"] = np.repeat([source.object_id for source in sources], counts)
+    history["source_set"] = np.repeat([source.source_set for source in sources], counts)
+    history["label"] = (history["source_set"] == "trues").astype(np.int64)
+    history["split"] = ""
+    history["peakmag"] = history.groupby("objectId")["magpsf"].transform("min")
+    derived = derive_history(history)
+    history = history.assign(**{name: derived[name] for name in derived.columns})
+    kept = history[np.concatenate([source.kept for source in sources])].reset_index(drop=True)
+    names = [name for name in sources[0].rows if name not in history]
+    return kept.assign(**{name: [value for source in sources for value in source.rows[name]] for name in names})
