@@ -175,7 +175,7 @@ def _difference_caption(table: pd.DataFrame) -> str:
     """What a filled mark and a grey bar mean, and n."""
     found = int((table["p_holm"] < 0.05).sum())
     return (
-        f"Paired differences on the same test sources with {interval_words(table)}: {sample_words(table)}. Right of zero, "
-        f"the cell named first is better. Filled marks: p < 0.05 after Holm's correction ({found} of {len(table)}). Grey "
-        "bars: differences too small for this test set to detect."
+        f"Paired differences on the same test sources with {interval_words(table)}: {sample_words(table)}. Right of "
+        f"zero, the cell named first is better. Filled marks: p < 0.05 after Holm's correction "
+        f"({found} of {len(table)}). Grey bars: differences too small for this test set to detect."
     )

@@ -110,9 +110,10 @@ def _cost_caption(table: pd.DataFrame, metric: str) -> str:
     row = table.iloc[0]
     parameters = table["parameters"] / 1e6
     return (
-        f"{metric_title(metric)} at the largest training fraction against throughput and peak memory on {row['device']} "
-        f"({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: parameters, "
-        f"{parameters.min():.2g} to {parameters.max():.2g} million. Bars: {interval_words(table)}; {sample_words(table)}."
+        f"{metric_title(metric)} at the largest training fraction against throughput and peak memory on "
+        f"{row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: "
+        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million. Bars: "
+        f"{interval_words(table)}; {sample_words(table)}."
     )
 
 

@@ -1,0 +1,153 @@
+"""Tables and figures -> one HTML file that needs nothing else: opens from file://, without network.
+
+The template, its style sheet and the table sorter lie in workflow/report/; everything is inlined, images as data URIs.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..figures import read_tables
+from ..figures.words import PRIMARY
+from ..files import read_json, write_text
+from .provenance import merge, provenance
+from .sections import claims, headline, missing, sections
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "report"
+_INLINED = {"css": "page.css", "sorter": "vendor/sortable.min.js", "keyboard": "vendor/sortable.a11y.min.js"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure as the template needs it."""
+
+    name: str
+    title: str
+    caption: str
+    data: str
+    width: int
+    pdf: str
+
+
+def write_page(
+    output: str | Path,
+    *,
+    study: str,
+    tables: str | Path,
+    figures: Sequence[str | Path],
+    metrics: Sequence[str] = PRIMARY,
+    description: str = "",
+    facts: Mapping[str, Mapping[str, str]] | None = None,
+    templates: str | Path = TEMPLATES,
+) -> Path:
+    """Write the report as one self-contained HTML file.
+
+    Parameters
+    ----------
+    output : path
+        index.html.
+    study : str
+        Name of the study.
+    tables : path
+        Folder of the report's CSV tables; missing ones are said to be missing.
+    figures : sequence of paths
+        Folders written by `alertgrid.figures`, each with its captions.json.
+    metrics : sequence of str
+        Metrics of the headline; the first orders the cells.
+    description : str
+        One or two sentences on the study, printed below the title.
+    facts : mapping of mappings
+        More provenance: heading -> {name: value}, beside what the run records say.
+    templates : path
+        Folder of page.html.j2, page.css and vendor/.
+
+    Returns
+    -------
+    Path
+        `output`.
+    """
+    output, frames = Path(output), read_tables(tables)
+    pictures, skipped = _pictures(figures, output.parent)
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("page.html.j2").render(
+        study=study,
+        description=description,
+        summary=_summary(frames),
+        headline=headline(frames, metrics),
+        claims=claims(frames),
+        missing=missing(frames),
+        sections=sections(frames, metrics),
+        pictures=pictures,
+        skipped=skipped,
+        provenance=merge(provenance(frames.get("runs")), facts or {}),
+        csv=_links(tables, frames, output.parent),
+        **{key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()},
+    )
+    write_text(output, html)
+    return output
+
+
+def _pictures(folders: Sequence[str | Path], base: Path) -> tuple[dict[str, list[Picture]], dict[str, str]]:
+    """Figures by section, and those left out with the reason."""
+    found: dict[str, list[Picture]] = {}
+    skipped: dict[str, str] = {}
+    for folder in map(Path, folders):
+        if not (folder / "captions.json").exists():
+            skipped[folder.name] = "its figures were not made"
+            continue
+        captions = read_json(folder / "captions.json")
+        skipped.update(captions["skipped"])
+        for name, entry in captions["figures"].items():
+            found.setdefault(entry["section"], []).append(_picture(folder, base, name, entry))
+    return found, skipped
+
+
+def _picture(folder: Path, base: Path, name: str, entry: Mapping[str, Any]) -> Picture:
+    """Read one PNG into a data URI; its width on screen follows its width in print."""
+    files = {Path(file).suffix: file for file in entry["files"]}
+    data = base64.b64encode((folder / files[".png"]).read_bytes()).decode("ascii")
+    # 130 pixels per inch of print shows 7-point text at about 12.6 pixels.
+    width = round(130 * entry["width_in"])
+    pdf = _relative(folder / files[".pdf"], base)
+    return Picture(name, entry["title"], entry["caption"], f"data:image/png;base64,{data}", width, pdf)
+
+
+def _relative(path: Path, base: Path) -> str:
+    """Path as a link from the page."""
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def _links(folder: str | Path, frames: Mapping[str, pd.DataFrame], base: Path) -> dict[str, str]:
+    """Table name -> link to its CSV."""
+    return {name: _relative(Path(folder) / f"{name}.csv", base) for name in frames}
+
+
+def _summary(frames: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
+    """The size of the study in a few numbers."""
+    runs, counts, lost = (frames.get(name) for name in ("runs", "dataset_counts", "missing"))
+    items = []
+    if runs is not None and len(runs):
+        items += [("cells", f"{runs['cell'].nunique():,}"), ("runs finished", f"{len(runs):,}")]
+    if lost is not None:
+        items.append(("runs failed or missing", f"{len(lost):,}"))
+    if counts is not None and {"band", "split", "n_alerts", "n_sources"} <= set(counts):
+        total = counts[counts["band"] == "all"].groupby("split")[["n_alerts", "n_sources"]].sum()
+        items += [
+            (f"{split} alerts (sources)", f"{row['n_alerts']:,} ({row['n_sources']:,})")
+            for split, row in total.iterrows()
+        ]
+    return items

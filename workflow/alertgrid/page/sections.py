@@ -1,0 +1,231 @@
+"""What the page says, in which order: sections with their tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from ..figures.words import choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
+from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
+
+Tables = Mapping[str, pd.DataFrame]
+_SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
+_FRACTION = share("training sources (%)", "fraction")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `figures` names the captions' section it shows."""
+
+    key: str
+    title: str
+    intro: str
+    views: Sequence[View] = field(default_factory=tuple)
+
+
+def sections(tables: Tables, metrics: Sequence[str]) -> list[Section]:
+    """All sections after the overview, in the order of the page."""
+    makers = (_performance, _efficiency, _timing, _calibration, _training, _dataset)
+    found = [make(tables, metrics) for make in makers]
+    gallery = "Alerts as the networks see them. Stamps are scaled for the eye, not for the network."
+    return [*found, Section("gallery", "Gallery", gallery)]
+
+
+def _section(key: str, title: str, intro: str, *views: View | None) -> Section:
+    return Section(key, title, intro, [made for made in views if made is not None])
+
+
+def pivot(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """One row per cell and fraction, columns `{metric}`, `{metric}_low`, `{metric}_high` beside the sample sizes."""
+    keys = ["cell", "fraction"]
+    rows = table.drop_duplicates(keys).set_index(keys)
+    for metric in metrics:
+        chosen = table[table["metric"] == metric].set_index(keys)
+        names = {"estimate": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+        rows = rows.join(chosen[list(names)].rename(columns=names), rsuffix="_other")
+    return rows.reset_index()
+
+
+def _metric_columns(metrics: Sequence[str]) -> list[Column]:
+    """One column of intervals per metric."""
+    return [bounds(metric_title(metric), metric, f"{metric}_") for metric in metrics]
+
+
+def headline(tables: Tables, metrics: Sequence[str]) -> View | None:
+    """The best cell of each architecture and every external entrant at the largest fraction."""
+    table = tables.get("performance")
+    if table is None or table.empty:
+        return None
+    shown = choose_metrics(table, metrics)
+    architectures = table.groupby("cell")["architecture"].first()
+    chosen = leaders(tables, table["cell"], metrics, architectures.nunique() + int((architectures == "external").sum()))
+    own = [cell for cell in chosen if architectures[cell] != "external"]
+    firsts = list({architectures[cell]: cell for cell in reversed(own)}.values())
+    kept = [*firsts, *architectures.index[architectures == "external"]]
+    rows = pivot(largest(table[table["cell"].isin(kept)]), shown).sort_values(shown[0], ascending=False)
+    columns = [text("cell", "cell"), *_metric_columns(shown), _FRACTION, *_SAMPLE]
+    note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. {_levels(table)}"
+    return view("performance", "Headline numbers", rows, columns, note)
+
+
+def _levels(table: pd.DataFrame) -> str:
+    """Level and method of the intervals, as a sentence."""
+    if not {"level", "method"} <= set(table):
+        return ""
+    levels = " and ".join(f"{100 * level:g} %" for level in sorted(set(table["level"].dropna())))
+    return f"Intervals: {levels}; {'; '.join(dict.fromkeys(table['method'].dropna().astype(str)))}."
+
+
+def claims(tables: Tables) -> View | None:
+    """The claims of the papers with what was measured here."""
+    columns = [
+        text("claim", "statement"), text("source", "source"), text("measured", "quantity"), bounds("value (interval)"),
+        verdict("verdict", "verdict"), text("why", "reason"),
+    ]  # fmt: skip
+    note = "The rule for each verdict stood in the configuration before the runs."
+    return view("claims", "Claims of the papers", tables.get("claims"), columns, note)
+
+
+def missing(tables: Tables) -> View | None:
+    """Runs that are not in this report."""
+    columns = [text("run", "run"), text("reason", "reason")]
+    return view("missing", "Failed or missing runs", tables.get("missing"), columns)
+
+
+def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
+    """Every cell, differences, policies."""
+    table = tables.get("performance")
+    views = []
+    if table is not None and len(table):
+        shown = choose_metrics(table, metrics)
+        others = [metric for metric in dict.fromkeys(table["metric"]) if metric not in shown]
+        order = {cell: i for i, cell in enumerate(ranked_cells(table, shown[0]))}
+        rows = pivot(table, [*shown, *others])
+        rows = rows.sort_values(
+            ["cell", "fraction"], key=lambda column: column.map(order) if column.name == "cell" else -column
+        )
+        columns = [text("cell", "cell"), _FRACTION, *_metric_columns(shown), *_SAMPLE]
+        views.append(view("performance", "Every cell and fraction", rows, columns, _levels(table)))
+        columns = [text("cell", "cell"), *(rounded(metric_title(metric), metric) for metric in others)]
+        views.append(
+            view("performance", "Further metrics at the largest fraction", largest(rows), columns if others else [])
+        )
+    intro = "One row a cell: architecture, pre-training, inputs, and the stamps seen where not all three."
+    return _section("performance", "Performance", intro, *views, _differences(tables, metrics), _policies(tables))
+
+
+def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
+    """Paired differences."""
+    table = tables.get("differences")
+    if table is not None and len(table):
+        table = table[table["metric"].isin(choose_metrics(table, metrics))]
+        table = table.assign(metric=table["metric"].map(metric_title))
+    columns = [
+        text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), _FRACTION, text("metric", "metric"),
+        bounds("difference", "difference"), rounded("p", "p", 2), rounded("p after Holm", "p_holm", 2),
+        plain("detectable", "detectable", 3), *_SAMPLE[:2],
+    ]  # fmt: skip
+    note = "Paired over the same test sources. Detectable: the smallest difference that this test set can show."
+    return view("differences", "Paired differences", table, columns, note)
+
+
+def _policies(tables: Tables) -> View | None:
+    """Source-level results over all magnitudes at the largest fraction."""
+    table = tables.get("policies")
+    if table is not None and len(table):
+        table = largest(table[(table["stratum"] == "all") & ~table["cell"].map(is_control)])
+        table = table.assign(metric=table["metric"].map(metric_title))
+    columns = [
+        text("cell", "cell"), text("policy", "policy"), text("metric", "metric"), bounds("value (interval)"),
+        *_SAMPLE[:2],
+    ]  # fmt: skip
+    return view("policies", "Policies over all magnitudes", table, columns, "Magnitude bins are in the CSV.")
+
+
+def _efficiency(tables: Tables, metrics: Sequence[str]) -> Section:
+    """Metric against training sources, and the multiplier."""
+    table = tables.get("efficiency")
+    if table is not None and len(table):
+        table = table[table["metric"].isin(choose_metrics(table, metrics))]
+        table = table.assign(metric=table["metric"].map(metric_title))
+    columns = [
+        text("cell", "cell"), plain("training sources", "n_train_sources"), plain("training alerts", "n_train_alerts"),
+        text("metric", "metric"), bounds("value (interval)"), _SAMPLE[0],
+    ]  # fmt: skip
+    intro = "How the test performance grows with the number of training sources; the test set stays the same."
+    return _section(
+        "efficiency", "Data efficiency", intro, _multiplier(tables), view("efficiency", "Every point", table, columns)
+    )
+
+
+def _multiplier(tables: Tables) -> View | None:
+    """Data multiplier per pre-trained cell."""
+    table = tables.get("multiplier")
+    if table is not None and len(table):
+        table = table.assign(metric=table["metric"].map(metric_title))
+    columns = [
+        text("cell", "cell"), text("against", "reference"), text("metric", "metric"),
+        bounds("times fewer sources", "multiplier", digits=1), text("status", "status"),
+    ]  # fmt: skip
+    return view("multiplier", "Data multiplier", table, columns)
+
+
+def _timing(tables: Tables, metrics: Sequence[str]) -> Section:
+    """Cost of a score and of a training."""
+    columns = [
+        text("architecture", "architecture"), text("inputs", "inputs"), plain("input (pixels)", "input_size"),
+        text("device", "device"), text("precision", "precision"), text("mode", "mode"),
+        plain("batch (alerts)", "batch"), rounded("latency (ms)", "latency_ms"),
+        Column("throughput (alerts/s)", bounds("", "throughput", "throughput_", 0).cell,
+               ("throughput", "throughput_low", "throughput_high")),
+        rounded("peak memory (MB)", "peak_memory_mb"), rounded("parameters (million)", "parameters", scale=1e-6),
+        rounded("GFLOPs", "gflops"), rounded("weights (MB)", "weights_mb"),
+        rounded("throughput relative to custom CNN", "relative_to_custom"),
+    ]  # fmt: skip
+    cost = [
+        text("cell", "cell"), _FRACTION, plain("runs", "n_runs"),
+        rounded("wall time (min)", "wall_seconds", scale=1 / 60),
+        rounded("alerts/s", "alerts_per_second"), rounded("GPU-hours", "gpu_hours"),
+        rounded("peak memory (MB)", "peak_memory_mb"), rounded("energy (Wh)", "energy_wh"),
+    ]  # fmt: skip
+    intro = "What a score costs, measured with warm-up and repeats; and what the trainings cost."
+    return _section(
+        "timing", "Timing", intro,
+        view("timing", "Inference", tables.get("timing"), columns),
+        view("training_cost", "Training cost", tables.get("training_cost"), cost, "Medians over runs; GPU-hours: sum."),
+    )  # fmt: skip
+
+
+def _calibration(tables: Tables, metrics: Sequence[str]) -> Section:
+    """Reliability and score distributions."""
+    return _section("calibration", "Calibration", "Whether a score can be read as a probability.")
+
+
+def _training(tables: Tables, metrics: Sequence[str]) -> Section:
+    """One line a run; curves are folded per cell."""
+    columns = [
+        text("run", "run"), plain("training alerts", "n_train_alerts"), plain("training sources", "n_train_sources"),
+        plain("parameters", "n_parameters"), plain("epochs", "epochs"), plain("epoch kept", "best_epoch"),
+        plain("validation loss", "best_val_loss", 4), rounded("wall time (min)", "wall_seconds", scale=1 / 60),
+        rounded("alerts/s", "alerts_per_second"), rounded("peak memory (MiB)", "peak_memory_bytes", scale=2**-20),
+        text("device", "device"), text("precision", "precision"), plain("resumed", "resumed"),
+    ]  # fmt: skip
+    intro = "Every run with its validation score; curves are folded, one figure a cell."
+    encoders = generic("encoders", "Pre-trained encoders", tables.get("encoders"))
+    return _section("training", "Training", intro, view("runs", "Runs", tables.get("runs"), columns), encoders)
+
+
+def _dataset(tables: Tables, metrics: Sequence[str]) -> Section:
+    """Counts, missing values, refused rows, whatever else the tables know of the data."""
+    titles = {
+        "dataset_counts": "Counts by split, source set, label and band",
+        "dataset_missing": "Missing values",
+        "dataset_refused": "Refused rows",
+    }
+    lists = dict(tables)
+    if "dataset_missing" in lists and "n_missing" in lists["dataset_missing"]:
+        lists["dataset_missing"] = lists["dataset_missing"].query("n_missing > 0")
+    views = [generic(name, title, lists.get(name)) for name, title in titles.items()]
+    return _section("dataset", "Dataset", "What was studied; splits are by source.", *views)
