@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ class Lock:
 
 
 @contextlib.contextmanager
-def hold(path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: float = 1.0) -> Iterator[Lock]:
+def hold(
+    path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: float = 1.0, **notes: str
+) -> Iterator[Lock]:
     """Hold a lock for the length of a `with` block.
 
     Parameters
@@ -78,6 +80,8 @@ def hold(path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: f
         How long to wait for a live holder to end before refusing.
     poll_seconds : float
         Time between two looks.
+    **notes : str
+        Kept in the file for whoever reads it.
 
     Raises
     ------
@@ -87,9 +91,9 @@ def hold(path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: f
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_seconds
-    while (lock := _claim(path, what)) is None:
+    while (lock := _claim(path, what, notes)) is None:
         if time.monotonic() >= deadline:
-            raise _held(path, what)
+            raise refusal(path, what)
         time.sleep(poll_seconds)
     try:
         yield lock
@@ -121,7 +125,7 @@ def read(path: Path) -> dict[str, Any]:
         return {"what": "starting"}
 
 
-def _claim(path: Path, what: str) -> Lock | None:
+def _claim(path: Path, what: str, notes: Mapping[str, str]) -> Lock | None:
     """Take the lock if it is free or its holder is dead."""
     seen = read(path)
     if seen:
@@ -134,7 +138,7 @@ def _claim(path: Path, what: str) -> Lock | None:
     except FileExistsError:
         return None
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"token": token, "what": what, **_self()}, file)
+        json.dump({"token": token, "what": what, **notes, **_self()}, file)
     return Lock(path, token)
 
 
@@ -193,8 +197,8 @@ def _describe(seen: dict[str, Any]) -> str:
     return f"host {seen.get('host', 'unknown')}, process {seen.get('pid', 'unknown')}{job}"
 
 
-def _held(path: Path, what: str) -> StudyError:
-    """The refusal."""
+def refusal(path: Path, what: str) -> StudyError:
+    """The error for whoever finds a live holder, naming it."""
     seen = read(path)
     job = seen.get("slurm_job")
     end = f"scancel {job}" if job else f"kill {seen.get('pid', '<process>')} on {seen.get('host', 'its host')}"

@@ -1,0 +1,112 @@
+"""One controller a study: a Snakemake that starts must be alone, and must not repeat what an earlier one left in Slurm.
+
+The Snakefile calls `warn` while it is read and `begin` before the first job. The lock is released when Snakemake ends;
+one left by a killed Snakemake is recognised as dead and taken over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import locks
+from ..errors import StudyError
+from . import scheduler
+
+LOCK = "controller.lock"
+# How the plugin says, in Snakemake's log, under which name its jobs are in Slurm.
+RUN_ID = re.compile(r"SLURM run ID: (\S+)")
+# The plugin's comment on every job; it keeps the controller's own job and other work in the folder apart.
+COMMENT = "rule_"
+
+
+def warn(folder: str | Path, arguments: Sequence[str] = ()) -> None:
+    """Say on stderr that the study has a live controller; refuse to break its lock.
+
+    Parameters
+    ----------
+    folder : path
+        `results/{study}`.
+    arguments : sequence of str
+        Command line of Snakemake.
+
+    Raises
+    ------
+    StudyError
+        `--unlock` is asked for although the controller is alive.
+    """
+    path = Path(folder) / LOCK
+    if locks.holder(path) is None:
+        return
+    error = locks.refusal(path, f"study {Path(folder).name}")
+    if "--unlock" in arguments:
+        raise error
+    print(f"Note: {error}", file=sys.stderr, flush=True)
+
+
+def begin(folder: str | Path, log: str | Path = "", workdir: str | Path = ".") -> contextlib.ExitStack:
+    """Take the study for this Snakemake, until it ends.
+
+    Parameters
+    ----------
+    folder : path
+        `results/{study}`.
+    log : path
+        Snakemake's own log, which names its jobs.
+    workdir : path
+        Folder that jobs are submitted from.
+
+    Raises
+    ------
+    StudyError
+        Another controller is alive, or jobs of an earlier one are still in Slurm.
+    """
+    folder, stack = Path(folder), contextlib.ExitStack()
+    left = orphans(folder, workdir)
+    stack.enter_context(locks.hold(folder / LOCK, f"study {folder.name}", log=str(Path(log).resolve())))
+    if left:
+        stack.close()
+        raise StudyError(
+            str(folder),
+            f"{len(left)} jobs of an earlier Snakemake are still in Slurm ({_names(left)})",
+            "none, since Snakemake would submit the same work a second time",
+            f"python -m alertgrid resume --study {folder.name} --profile <yours> (waits for them; --cancel ends them)",
+        )
+    atexit.register(stack.close)
+    return stack
+
+
+def orphans(folder: str | Path, workdir: str | Path = ".") -> list[scheduler.Job]:
+    """Jobs in Slurm that were submitted from `workdir` and belong to no other study's controller.
+
+    Raises
+    ------
+    StudyError
+        Slurm does not answer, so that nobody can tell.
+    """
+    if not scheduler.available():
+        return []
+    try:
+        jobs = scheduler.jobs_in(workdir)
+    except RuntimeError as error:
+        raise StudyError("Slurm", str(error), "an answer", "try again when the scheduler is back") from error
+    others = _run_ids(path for path in Path(folder).parent.glob(f"*/{LOCK}") if path.parent.name != Path(folder).name)
+    return [job for job in jobs if job.comment.startswith(COMMENT) and not any(name in job.name for name in others)]
+
+
+def _run_ids(paths) -> set[str]:
+    """Names under which the controllers that left these locks have submitted."""
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found |= set(RUN_ID.findall(Path(locks.read(path)["log"]).read_text(encoding="utf-8")))
+    return found
+
+
+def _names(jobs: list[scheduler.Job]) -> str:
+    """A few job numbers."""
+    return ", ".join(job.number for job in jobs[:5]) + (", ..." if len(jobs) > 5 else "")

@@ -1,0 +1,89 @@
+"""Many equal tasks at once: one job array on Slurm, a bounded number of processes elsewhere, by the same submitit code.
+
+submitit's own local executor starts everything together, so outside Slurm tasks are handed to it a few at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import scheduler
+
+POLL_SECONDS = 0.5
+
+
+def run_tasks(
+    tasks: Sequence[Callable[[], Any]],
+    *,
+    folder: str | Path,
+    at_once: int,
+    cluster: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    max_timeouts: int = 100,
+) -> list[Any]:
+    """Run tasks and return their results, in order; a failed task gives its exception.
+
+    Parameters
+    ----------
+    tasks : sequence of callables without arguments
+        Each may have a method `checkpoint`, which submitit calls before a time limit or a preemption; the task that it
+        returns then continues under the same job number.
+    folder : path
+        For submitit's logs and results; on a shared disk.
+    at_once : int
+        Most tasks at the same time.
+    cluster : {"slurm", "local", "debug"} or None
+        Where; None chooses Slurm if it is there.
+    parameters : dict
+        As submitit's `update_parameters` takes them (timeout_min, mem_gb, gpus_per_node, slurm_partition ...).
+    max_timeouts : int
+        How often one task may reach its time limit.
+    """
+    import submitit
+
+    executor = submitit.AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=max_timeouts)
+    executor.update_parameters(**({"slurm_array_parallelism": at_once} | (parameters or {})))
+    with submitit.helpers.clean_env():
+        if executor.cluster == "slurm":
+            jobs = executor.submit_array(tasks)
+            return _gather(jobs)
+    return _run_few(executor, tasks, at_once)
+
+
+def _gather(jobs: Sequence[Any], poll_seconds: float = 10.0) -> list[Any]:
+    """Wait until every task has left a result, or its array is gone from Slurm; the results.
+
+    Without accounting submitit never notices a task that was killed, so Slurm's queue has the last word.
+    """
+    array = jobs[0].job_id.split("_")[0]
+    while not all(job.paths.result_pickle.exists() for job in jobs):
+        if scheduler.is_active(array) is False:
+            break
+        time.sleep(poll_seconds)
+    return [_result(job) if job.paths.result_pickle.exists() else _lost(job) for job in jobs]
+
+
+def _lost(job) -> RuntimeError:
+    """The error for a task that was killed."""
+    return RuntimeError(f"Slurm job {job.job_id} left no result; see {job.paths.stderr}")
+
+
+def _run_few(executor, tasks: Sequence[Callable[[], Any]], at_once: int) -> list[Any]:
+    """Submit the next task whenever one of the running ones has ended."""
+    jobs: list[Any] = []
+    for task in tasks:
+        while sum(not job.done() for job in jobs) >= at_once:
+            time.sleep(POLL_SECONDS)
+        jobs.append(executor.submit(task))
+        if executor.cluster == "debug":
+            _result(jobs[-1])
+    return [_result(job) for job in jobs]
+
+
+def _result(job) -> Any:
+    """Result of a task, or the exception that it ended with."""
+    error = job.exception()
+    return job.result() if error is None else error
