@@ -86,25 +86,20 @@ def group(
 def cluster_variance(influence: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
     """Variance of a figure over samples of sources, and the degrees of freedom of this estimate.
 
-    Within each class the sum of squares is multiplied by m / (m - 1), m being the sources with any influence. The
-    degrees of freedom match the estimated variance of that sum: a few heavy sources leave few.
+    Within each class the sum of squares is multiplied by m / (m - 1), m being the sources with any influence; it has
+    m - 1 degrees of freedom, and the two classes are joined as in Welch 1947.
     """
     variance = noise = 0.0
-    count = 0
     for member in (classes, ~classes):
-        square = influence[member] ** 2
-        m = int(np.count_nonzero(square))
-        if m == 0:
-            continue
+        part = influence[member]
+        m = int(np.count_nonzero(part))
         if m == 1:
             return np.nan, np.nan  # one source says nothing about the spread between sources
-        square = square * (m / (m - 1))
-        variance += square.sum()
-        noise += max((square**2).sum() - square.sum() ** 2 / m, 0.0)
-        count += m - 1
-    if count == 0:
-        return 0.0, np.inf
-    return variance, min(2 * variance**2 / noise, count) if noise > 0 else count
+        if m > 1:
+            square = float(part @ part) * m / (m - 1)
+            variance += square
+            noise += square**2 / (m - 1)
+    return variance, variance**2 / noise if noise > 0 else np.inf
 
 
 def t_quantile(probability: float, df: float) -> float:
@@ -174,24 +169,22 @@ def total_variance(terms: Sequence[tuple[float, Group]]) -> tuple[float, float]:
     # ASSUME: seeds of different groups are independent. Runs that share a seed also share their training subset, which
     # makes differences a little less variable than stated here.
     """
-    influence = sum(weight * group.influence for weight, group in terms)
-    parts = [cluster_variance(influence, terms[0][1].classes)]
+    influence = sum(weight * member.influence for weight, member in terms)
+    total, df = cluster_variance(influence, terms[0][1].classes)
+    noise = total**2 / df if total > 0 else 0.0
     for weight, member in terms:
         k = len(member.values)
         if k > 1 and not member.fixed:
             between = member.values.var(ddof=1)
-            excess = max(between - member.interaction, 0.0)
-            if excess > 0:
-                # Subtracting leaves fewer degrees of freedom, but not none: half of them bounds the width.
-                freedom = (k - 1) * max((excess / between) ** 2, 0.5)
-                parts.append((weight**2 * excess / k, freedom))
-    total = sum(variance for variance, _ in parts)
-    weight = sum(variance**2 / df for variance, df in parts if variance > 0)
-    return total, total**2 / weight if weight > 0 else np.inf
+            total += weight**2 * max(between - member.interaction, 0.0) / k
+            # The uncertainty of `between` enters whole, whatever is subtracted from it.
+            noise += (weight**2 * between / k) ** 2 / (k - 1)
+    return total, total**2 / noise if noise > 0 else np.inf
 
 
 def _bounds(estimate: float, half: float, scale: str) -> tuple[float, float]:
     """Ends of an interval that is symmetric on `scale`, its half width given on the figure's own scale."""
+    estimate = np.float64(estimate)  # whose division by zero is infinite, not an error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         centre, reach = _FORWARD[scale](estimate), half * _SLOPE[scale](estimate)
         ends = float(_BACKWARD[scale](centre - reach)), float(_BACKWARD[scale](centre + reach))

@@ -1,0 +1,224 @@
+"""Columns of every table of the report: their order, unit and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+_KEY = {
+    "cell": ("", "architecture-pretraining-inputs[-stamps][-permuted]; an external entrant's name"),
+    "fraction": ("", "share of the training sources, in (0, 1]"),
+}
+_SEED = {"seed": ("", "seed of the run")}
+_METRIC = {"metric": ("", "figure of merit; accuracy_1 and accuracy_0 are the accuracies of the two classes")}
+_ENDS = {
+    "estimate": ("that of the metric", "mean over seeds"),
+    "low": ("that of the metric", "lower end of the interval; empty where it is not defined"),
+    "high": ("that of the metric", "upper end of the interval; empty where it is not defined"),
+}
+_LEVEL = {"level": ("", "coverage the interval is made for")}
+_METHOD = {"method": ("", "how the interval was obtained")}
+_N_SEEDS = {"n_seeds": ("", "seeds for which the figure is defined")}
+_N_SOURCES = {"n_sources": ("sources", "test sources")}
+_N_ALERTS = {"n_alerts": ("alerts", "test alerts")}
+_AXES = {
+    "architecture": ("", "encoder; `external` for another classifier's scores"),
+    "pretraining": ("", "where the initial weights come from"),
+    "inputs": ("", "image, metadata or fusion"),
+    "stamps": ("", "which cutouts the network sees"),
+    "labels": ("", "true, or permuted for a control that must not beat chance"),
+}
+
+SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
+    "runs": {"run": ("", "folder of the run below runs/"), **_KEY, **_SEED},
+    "metrics": {
+        **_KEY,
+        **_SEED,
+        "split": ("", "val or test"),
+        "stratum": ("", "all, band=, set= (source set) or mag= (magpsf of the alert)"),
+        **_METRIC,
+        "value": ("that of the metric", "empty where it is not defined"),
+        "n_alerts": ("alerts", "in the stratum"),
+        "n_sources": ("sources", "in the stratum"),
+        "n_positive": ("alerts", "of label 1 in the stratum"),
+        "threshold": ("", "an alert counts as positive above this score; chosen on validation alerts alone"),
+        "reason": ("", "why the value is not defined"),
+    },
+    "performance": {
+        **_KEY,
+        **_AXES,
+        **_METRIC,
+        **_ENDS,
+        **_LEVEL,
+        **_METHOD,
+        **_N_SEEDS,
+        **_N_SOURCES,
+        **_N_ALERTS,
+    },
+    "differences": {
+        "kind": ("", "what is compared: baseline, pretraining, stamps, inputs, external"),
+        **_KEY,
+        "reference": ("", "cell that is subtracted"),
+        **_METRIC,
+        "difference": ("that of the metric", "cell minus reference, means over seeds, same test sources"),
+        "low": _ENDS["low"],
+        "high": _ENDS["high"],
+        **_LEVEL,
+        "p": ("", "two-sided p-value of no difference"),
+        "p_holm": ("", "p after Holm's correction over all rows of this metric"),
+        "detectable": ("that of the metric", "smallest true difference found with 80 % power (or as configured)"),
+        "se": ("that of the metric", "standard error of the difference"),
+        "df": ("", "degrees of freedom (Satterthwaite)"),
+        **_N_SEEDS,
+        **_N_SOURCES,
+        **_METHOD,
+    },
+    "efficiency": {
+        **_KEY,
+        "n_train_sources": ("sources", "training sources, mean over runs"),
+        "n_train_alerts": ("alerts", "training alerts, mean over runs"),
+        **_METRIC,
+        **_ENDS,
+        **_N_SEEDS,
+    },
+    "multiplier": {
+        **{"cell": _KEY["cell"]},
+        "reference": ("", "the same network without pre-training"),
+        **_METRIC,
+        "multiplier": ("", "how many times fewer sources match the reference at its largest fraction"),
+        "low": ("", "lower end; empty where it lies beyond the fractions measured"),
+        "high": ("", "upper end; empty where it lies beyond the fractions measured"),
+        "status": ("", "reached; at least (the smallest fraction is as good: a lower bound); not reached"),
+    },
+    "policies": {
+        **_KEY,
+        "policy": ("", "name of the policy"),
+        "stratum": ("", "all, or mag= bin of the source's brightest alert"),
+        **_METRIC,
+        **_ENDS,
+        "n_sources": ("sources", "that count under the exclusions, in the stratum"),
+        **_N_SEEDS,
+        **_METHOD,
+    },
+    "calibration": {
+        **_KEY,
+        "bin_low": ("", "lower edge of the score bin"),
+        "bin_high": ("", "upper edge of the score bin"),
+        "mean_score": ("", "mean score of the alerts in the bin, all seeds"),
+        "fraction_positive": ("", "share of label 1 among them"),
+        "n_alerts": ("alerts", "in the bin, summed over seeds"),
+    },
+    "claims": {
+        "claim": ("", "number of the claim"),
+        "scope": ("", "what part of the grid the row is about"),
+        "statement": ("", "the published claim"),
+        "source": ("", "where it was published"),
+        "quantity": ("", "what was measured"),
+        **_ENDS,
+        "verdict": ("", "supported, contradicted, undecided or not measured, by the rules of the configuration"),
+        "reason": ("", "why"),
+    },
+    "history": {
+        **_KEY,
+        **_SEED,
+        "epoch": ("", "1 for the first"),
+        "step": ("", "optimizer steps so far"),
+        "learning_rate": ("", "at the end of the epoch"),
+        "train_loss": ("", "weighted binary cross-entropy"),
+        "val_loss": ("", "weighted binary cross-entropy"),
+        "val_auc": ("", "ROC AUC of the validation alerts"),
+        "seconds": ("s", "wall time of the epoch"),
+        "alerts_per_second": ("1/s", "training alerts per second"),
+        "best": ("", "1 where the weights were kept"),
+    },
+    "timing": {
+        "architecture": _AXES["architecture"],
+        "inputs": _AXES["inputs"],
+        "input_size": ("pixels", "side of the image the encoder sees"),
+        "device": ("", "name of the device"),
+        "precision": ("", "fp32 or bf16"),
+        "mode": ("", "eager or compiled"),
+        "batch": ("alerts", "batch size"),
+        "latency_ms": ("ms", "median time of one batch"),
+        "throughput": ("1/s", "alerts per second, from the median"),
+        "throughput_low": ("1/s", "from the upper quartile of the times"),
+        "throughput_high": ("1/s", "from the lower quartile of the times"),
+        "peak_memory_mb": ("MiB", "peak beyond what was held before the call; weights not counted"),
+        "parameters": ("", "number of parameters"),
+        "gflops": ("1e9", "floating-point operations per alert, forward"),
+        "weights_mb": ("MiB", "size of parameters and buffers"),
+        "relative_to_custom": ("", "throughput over that of the custom CNN, measured in turns in the same call"),
+    },
+    "training_cost": {
+        **_KEY,
+        "n_runs": ("", "runs with a record"),
+        "wall_seconds": ("s", "median over runs"),
+        "alerts_per_second": ("1/s", "median over runs"),
+        "gpu_hours": ("h", "sum over the runs on a GPU"),
+        "peak_memory_mb": ("MiB", "median over runs"),
+        "energy_wh": ("Wh", "sum over the runs that could read it"),
+    },
+    "dataset_counts": {
+        "split": ("", "train, val, test, or empty for alerts left out"),
+        "source_set": ("", "trues, dims, vars, rejects"),
+        "label": ("", "1: bright transient"),
+        "band": ("", "filter; all for their sum"),
+        "n_alerts": ("alerts", "number"),
+        "n_sources": ("sources", "number"),
+    },
+    "dataset_missing": {
+        "column": ("", "catalogue column, or metadata."),
+        "n_missing": ("alerts", "without a value, sentinels included"),
+        "fraction_missing": ("", "of all alerts"),
+        "n_sentinel": ("alerts", "with ZTF's own -999"),
+    },
+    "dataset_magnitudes": {
+        "split": ("", "train, val, test, or empty for alerts left out"),
+        "source_set": ("", "trues, dims, vars, rejects"),
+        "mag_low": ("mag", "lower edge of the bin in magpsf"),
+        "mag_high": ("mag", "upper edge of the bin in magpsf"),
+        "n_alerts": ("alerts", "in the bin"),
+    },
+    "dataset_refused": {
+        "reason": ("", "why alerts were not taken"),
+        "n_alerts": ("alerts", "number"),
+        "first_file": ("", "file of the first of them"),
+        "first_row": ("", "row of the first of them"),
+    },
+    "missing": {"run": ("", "run, or input of the report"), "reason": ("", "what is missing or damaged")},
+    "encoders": {
+        "encoder": ("", "name of the encoder"),
+        "architecture": _AXES["architecture"],
+        "pretraining": _AXES["pretraining"],
+        **_METRIC,
+        "value": ("that of the metric", "measured by the pre-training"),
+    },
+}
+
+
+def ordered(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with its columns in the order of `SCHEMAS`, empty where absent; further columns come last.
+
+    Efficiency alone keeps none, since it is made from another table.
+    """
+    known = list(SCHEMAS[table])
+    further = [] if table == "efficiency" else [name for name in frame if name not in known]
+    return frame.reindex(columns=known + further)
+
+
+def data_dictionary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Unit and meaning of every column of every table."""
+    rows = []
+    for table, frame in tables.items():
+        for column in frame:
+            unit, meaning = SCHEMAS[table].get(column, _other(column))
+            rows.append((table, column, unit, meaning))
+    return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
+
+
+def _other(column: str) -> tuple[str, str]:
+    """Unit and meaning of a column that a record brought along: units stand in the name."""
+    units = {"_seconds": "s", "_bytes": "bytes", "_per_second": "1/s", "_ms": "ms", "_mb": "MiB", "_joules": "J"}
+    unit = next((unit for ending, unit in units.items() if column.endswith(ending)), "")
+    return unit, f"`{column}` as in the record it was read from"

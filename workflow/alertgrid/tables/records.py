@@ -1,0 +1,95 @@
+"""Tables from the runs' own records: runs, histories, training cost, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..files import read_json
+
+MIB = 2**20
+
+
+def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level, keys joined by dots; lists as JSON text."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def read_records(grid: pd.DataFrame, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[tuple[str, str]]]:
+    """Read run.json and history.csv of every run of the grid.
+
+    Returns
+    -------
+    records : DataFrame
+        One row per run whose run.json could be read, nested keys joined by dots.
+    histories : DataFrame
+        All histories, with cell, fraction and seed.
+    problems : list of (run, reason)
+    """
+    records, histories, problems = [], [], []
+    for row in grid.itertuples():
+        folder = runs / row.run
+        if not folder.is_dir():
+            problems.append((row.run, "no folder: the run has not started"))
+            continue
+        for name, read, rows in (("run.json", _record, records), ("history.csv", _history, histories)):
+            try:
+                rows.append(read(folder / name, row))
+            except (OSError, ValueError) as error:
+                problems.append((row.run, f"{name}: {_short(error)}"))
+    history = pd.concat(histories, ignore_index=True) if histories else pd.DataFrame()
+    return pd.DataFrame(records), history, problems
+
+
+def _record(path: Path, row: Any) -> dict[str, Any]:
+    """One flattened run.json, with the grid's own names where the record has none."""
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    own = {"run": row.run, "cell": row.cell, "fraction": row.fraction, "seed": row.seed}
+    return own | flatten(record) | own
+
+
+def _history(path: Path, row: Any) -> pd.DataFrame:
+    """One history.csv with the keys of its run first."""
+    history = pd.read_csv(path)
+    if "epoch" not in history:
+        raise ValueError("no column epoch")
+    keys = pd.DataFrame({"cell": row.cell, "fraction": row.fraction, "seed": row.seed}, index=history.index)
+    return pd.concat([keys, history], axis=1)
+
+
+def _short(error: Exception) -> str:
+    """One line of an error."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file: the run has not finished"
+    return f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+
+
+def training_cost(records: pd.DataFrame) -> pd.DataFrame:
+    """Cost per cell and fraction: medians over runs, and the sum of GPU-hours of all of them."""
+    columns = ["cell", "fraction", "n_runs", "wall_seconds", "alerts_per_second", "gpu_hours", "peak_memory_mb"]
+    columns.append("energy_wh")
+    rows = []
+    for key, part in records.groupby(["cell", "fraction"], sort=False) if len(records) else []:
+        number = {
+            name: pd.to_numeric(part[name], errors="coerce") if name in part else pd.Series(dtype=float)
+            for name in ("wall_seconds", "alerts_per_second", "peak_memory_bytes", "energy_joules")
+        }
+        device = part["device"].astype(str) if "device" in part else pd.Series("", index=part.index)
+        on_gpu = device.str.contains("cuda|nvidia", case=False)
+        gpu_hours = number["wall_seconds"][on_gpu].sum() / 3600 if on_gpu.any() else 0.0
+        medians = [number[name].median() for name in ("wall_seconds", "alerts_per_second")]
+        memory, energy = number["peak_memory_bytes"].median() / MIB, number["energy_joules"].sum(min_count=1) / 3600
+        rows.append((*key, len(part), *medians, gpu_hours, memory, energy))
+    return pd.DataFrame(rows, columns=columns)
