@@ -1,7 +1,7 @@
 """What is on disk: the only code that knows the layout of dataset.h5 and catalogue.h5.
 
-/stamps      (N, 3, 63, 63) float16 or float32, contiguous, so that it can be memory-mapped at its offset: random batches
-             are then as fast as from a bare array, where h5py's fancy indexing or any chunked layout is 100 times slower.
+/stamps      (N, 3, 63, 63) float16 or float32, contiguous, so that it can be memory-mapped at its offset: random
+             batches are then as fast as from a bare array; h5py's fancy indexing and chunks are 100 times slower.
 /metadata    (N, 25) float32, columns in the attribute `columns`.
 /catalogue/  one array of length N per column; `candid` is int64 end to end.
 

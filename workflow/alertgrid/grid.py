@@ -1,7 +1,7 @@
 """What is compared: architecture x pre-training x inputs x stamps x training fraction x seed, as a table of runs.
 
-Metadata-only networks have no encoder, so they appear once, as `metadata_net-none-metadata`. A fusion run needs the image
-run and the metadata run of its own fraction and seed; where the grid lists fusion without them, they are added.
+Metadata-only networks have no encoder, so they appear once, as `metadata_net-none-metadata`. A fusion run needs the
+image run and the metadata run of its own fraction and seed; where the grid lists fusion without them, they are added.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who trains, validates, tests? By object, leak-free; training fractions are nested and stratified by source set.
 
-The division is a column, never a copy of stamps. Each training object gets, for each draw, its rank in [0, 1) within its
-source set; the fraction f keeps the objects whose rank is below f. So 10 % lies within 30 % within 100 %, every source
-set keeps its share, and validation and test are the same for all fractions.
+The division is a column, never a copy of stamps. Each training object gets, for each draw, its rank in [0, 1) within
+its source set; the fraction f keeps the objects whose rank is below f. So 10 % lies within 30 % within 100 %, every
+source set keeps its share, and validation and test are the same for all fractions.
 """
 
 from __future__ import annotations

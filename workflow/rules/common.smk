@@ -18,8 +18,11 @@ from alertgrid.settings import expand_path, override, resolve_study
 shell.prefix(f"export PYTHONPATH='{PACKAGE}'; ")
 
 
+FOLDER = f"results/{config['study']}"
+
+
 pathvars:
-    study=f"results/{config['study']}",
+    study=FOLDER,
 
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
@@ -87,6 +90,11 @@ def run_of(wildcards):
     if found.empty:
         raise WorkflowError(f"{cell} at fraction {wildcards.fraction}, seed {wildcards.seed} is not in the grid")
     return found.iloc[0]
+
+
+def encoder_folder(run):
+    """Folder of the initial weights of a run."""
+    return f"<study>/encoders/{run['architecture']}-{run['pretraining']}"
 
 
 def recipe_of(run):

@@ -17,6 +17,11 @@ def train_options(wildcards, input):
     return " ".join(options)
 
 
+def checkpoints(wildcards, output):
+    """Folder of the run's checkpoints: no output, since Snakemake deletes the outputs of a job that fails."""
+    return str(Path(output[0]).parent).replace("/runs/", "/checkpoints/", 1)
+
+
 rule train:
     """Train one image, metadata or joint network."""
     input:
@@ -34,7 +39,7 @@ rule train:
         options=train_options,
         training=lambda wildcards: recipe_of(run_of(wildcards)),
         models=canonical(SETTINGS["models"]),
-        checkpoints="<study>/checkpoints/{cell}/f{fraction}/s{seed}",
+        checkpoints=checkpoints,
         folder=subpath(output[0], parent=True),
         code=TRAIN_CODE,
     shell:
@@ -57,6 +62,6 @@ use rule train as fuse with:
         options=train_options,
         training=lambda wildcards: recipe_of(run_of(wildcards)),
         models=canonical(SETTINGS["models"]),
-        checkpoints="<study>/checkpoints/{image}-fusion{stamps}/f{fraction}/s{seed}",
+        checkpoints=checkpoints,
         folder=subpath(output[0], parent=True),
         code=TRAIN_CODE,

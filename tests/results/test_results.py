@@ -1,0 +1,90 @@
+"""Facts that any true result obeys. Run by the rule `check_results` on the real outputs of a study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from alertgrid.dataset import read_catalogue
+from alertgrid.predictions import read_predictions
+from alertgrid.splits import training_rows
+
+STUDY = os.environ.get("ALERTGRID_RESULTS")
+pytestmark = pytest.mark.skipif(not STUDY, reason="ALERTGRID_RESULTS does not name the folder of a finished study")
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> pd.DataFrame:
+    return read_catalogue(Path(STUDY) / "catalogue.h5")
+
+
+@pytest.fixture(scope="module")
+def grid() -> pd.DataFrame:
+    return pd.read_csv(Path(STUDY) / "grid.csv")
+
+
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path(STUDY) / "report/tables" / f"{name}.csv")
+
+
+def test_no_object_and_no_stamp_lies_in_two_splits(catalogue):
+    assert catalogue["candid"].is_unique
+    assert catalogue.groupby("objectId")["split"].nunique().max() == 1
+    assert catalogue.groupby("stamp_digest")["split"].nunique().max() == 1
+
+
+def test_training_fractions_are_nested(catalogue, grid):
+    for draw in grid["draw"].unique():
+        subsets = [training_rows(catalogue, fraction, draw) for fraction in sorted(grid["fraction"].unique())]
+        assert all((small <= large).all() for small, large in zip(subsets, subsets[1:], strict=False))
+        assert all((catalogue.loc[subset, "split"] == "train").all() for subset in subsets)
+
+
+def test_every_run_scored_exactly_the_validation_and_test_alerts(catalogue, grid):
+    wanted = catalogue[catalogue["split"].isin(["val", "test"])].set_index("candid")["split"].sort_index()
+    missing = set(table("missing")["run"])
+    for run in set(grid["run"]) - missing:
+        predictions = read_predictions(Path(STUDY) / "runs" / run / "predictions.h5").set_index("candid").sort_index()
+        assert predictions["split"].equals(wanted), run
+        assert predictions["score"].between(0, 1).all(), run
+
+
+def test_every_cell_of_the_grid_is_in_the_performance_table(grid):
+    reported = set(table("performance")["cell"])
+    missing = set(table("missing")["run"])
+    assert set(grid.loc[~grid["run"].isin(missing), "cell"]) <= reported
+
+
+def test_intervals_hold_their_estimates():
+    performance = table("performance").dropna(subset=["estimate", "low", "high"])
+    assert (performance["low"] <= performance["estimate"] + 1e-9).all()
+    assert (performance["estimate"] <= performance["high"] + 1e-9).all()
+
+
+def auc(**wanted) -> pd.DataFrame:
+    performance = table("performance")
+    rows = performance[(performance["metric"] == "roc_auc") & (performance["architecture"] != "external")]
+    for column, value in wanted.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def test_every_image_network_beats_chance_with_all_training_objects():
+    rows = auc(inputs="image", labels="true")
+    rows = rows[rows["fraction"] == rows["fraction"].max()]
+    worst = rows.loc[rows["low"].idxmin()]
+    assert worst["low"] > 0.5, f"{worst['cell']}: AUC {worst['estimate']:.3f} ({worst['low']:.3f}-{worst['high']:.3f})"
+
+
+def test_permuted_labels_teach_nothing():
+    for row in auc(labels="permuted").itertuples():
+        assert row.low <= 0.5 <= row.high, f"{row.cell}: AUC {row.estimate:.3f} ({row.low:.3f} to {row.high:.3f})"
+
+
+def test_training_lowers_the_training_loss():
+    history = table("history")
+    for (cell, fraction, seed), run in history.groupby(["cell", "fraction", "seed"]):
+        if len(run) > 1:
+            assert run["train_loss"].min() < run["train_loss"].iloc[0], (cell, fraction, seed)

@@ -1,0 +1,127 @@
+"""The toy study from end to end: linted, planned, run, idle the second time, and rerun exactly where something changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    program = Path(sys.executable).parent / name
+    return subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_ruff_and_snakefmt_are_silent():
+    for arguments in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("snakefmt", "--check", ".")):
+        result = tool(*arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_snakemake_lint_is_silent(fresh):
+    result = fresh.snakemake("--lint")
+    assert "Congratulations, your workflow is in a good condition!" in result.stdout + result.stderr, (
+        result.stdout + result.stderr
+    )
+
+
+def test_the_plan_counts_every_run(fresh):
+    planned = fresh.planned()
+    assert planned["train"] == 8
+    assert planned["fuse"] == 6
+    assert planned["pretrain"] == 1
+
+
+def test_the_toy_study_ends_with_a_report_and_a_check(finished):
+    study = finished.folder / "results/toy"
+    assert (study / "report/index.html").stat().st_size > 10_000
+    assert "passed" in (study / "report/checked.txt").read_text()
+    grid = pd.read_csv(study / "grid.csv")
+    assert len(grid) == 14
+    for run in grid["run"]:
+        assert {path.name for path in (study / "runs" / run).iterdir()} == {
+            "weights.safetensors",
+            "last.safetensors",
+            "history.csv",
+            "predictions.h5",
+            "run.json",
+        }
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_the_log_of_a_run_shows_progress_and_a_summary(finished):
+    log = finished.folder / "results/toy/logs/train/btsbot_cnn-none-image/f1/s0.log"
+    assert "left" in log.read_text()
+    assert "btsbot_cnn-none-image" in log.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (
+            "config.yaml",
+            "head_epochs: 3",
+            "head_epochs: 4",
+            {"fuse": 6, "tabulate": 1, "draw_figures": 1, "write_page": 1, "check_results": 1},
+        ),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it(finished, file, old, new, expected):
+    finished.edit(file, old, new)
+    try:
+        assert finished.planned() == expected
+    finally:
+        finished.edit(file, new, old)
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("page/__init__.py", {"write_page"}),
+        ("figures/style.py", {"draw_figures", "write_page"}),
+        ("metrics.py", {"tabulate", "draw_figures", "write_page", "check_results"}),
+        ("splits.py", {"split", "train", "fuse", "tabulate", "draw_figures", "write_page", "check_results"}),
+        ("errors.py", set()),
+    ],
+)
+def test_a_changed_module_reruns_what_uses_it(finished, module, expected):
+    path = finished.folder / "workflow/alertgrid" / module
+    before = path.read_text()
+    path.write_text(before + "\n# changed\n")
+    try:
+        assert set(finished.planned()) == expected
+    finally:
+        path.write_text(before)
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("fractions:", "fraction:", "studies.toy.grid.fraction: unknown key"),
+        ("exclude:", "seeds_of: {}\n      exclude: []\n      #", "btsbot_cnn x galaxies is impossible"),
+        ("source: simulation", "source: btsbot\n      folder: $NOT_THERE_AT_ALL", "NOT_THERE_AT_ALL is not set"),
+        ("source: simulation", "source: btsbot\n      folder: /nowhere", "/nowhere does not exist"),
+    ],
+)
+def test_a_mistake_in_the_config_stops_before_any_job(fresh, old, new, said):
+    fresh.edit("config.yaml", old, new)
+    result = fresh.snakemake(seconds=30)
+    assert result.returncode != 0
+    assert said in result.stdout + result.stderr
+    assert not (fresh.folder / "results").exists()
+
+
+def test_an_unknown_study_is_named(fresh):
+    result = fresh.snakemake("--config", "study=tyo", seconds=30)
+    assert "did you mean 'toy'?" in result.stdout + result.stderr
