@@ -71,14 +71,7 @@ def _train(options: argparse.Namespace) -> str:
         stamps=options.stamps,
         labels=options.labels,
     )
-    data = training.load_data(
-        options.dataset,
-        options.catalogue,
-        inputs=options.inputs,
-        stamps=options.stamps,
-        device=options.device,
-        resident=recipe.resident,
-    )
+    data = training.open_data(options.dataset, options.catalogue, [spec], recipe=recipe, device=options.device)
     record = training.train_run(
         data,
         spec,

@@ -1,15 +1,16 @@
 """How is one run of the grid trained, stopped, continued and recorded?
 
-`recipe` holds the values, `selection` the rows, `data` the batches, `augment` the symmetries, `randomness` all chance,
-`step` and `loop` the training, `fusion` the frozen branches, `hardware` and `interrupts` what comes from outside,
-`records` what stays; `run` puts them together.
+`spec` names a run, `recipe` holds the values, `selection` the rows, `data` the batches, `augment` the symmetries,
+`randomness` all chance; `setup` builds, `step` and `loop` train, `fusion` serves the frozen branches, `hardware` and
+`interrupts` say what comes from outside, `records` what stays; `run` puts them together.
 """
 
 from .data import Data, load_data
 from .interrupts import EXIT_STATUS, Interrupted, find_deadline
 from .recipe import Recipe
-from .run import RunSpec, Sources, summary, train_run
+from .run import open_data, summary, train_run
 from .selection import limit_alerts, select
+from .spec import RunSpec, Sources
 
 __all__ = [
     "EXIT_STATUS",
@@ -21,6 +22,7 @@ __all__ = [
     "find_deadline",
     "limit_alerts",
     "load_data",
+    "open_data",
     "select",
     "summary",
     "train_run",

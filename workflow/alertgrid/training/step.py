@@ -23,10 +23,8 @@ class Learner:
 
     Attributes
     ----------
-    module : nn.Module
-        What is saved.
     network : nn.Module
-        What is called with two inputs: the module itself, or the head of a frozen fusion.
+        What is trained and saved, called with two inputs: a whole network, or the head of a frozen fusion.
     optimizer : Optimizer
     pos_weight : () tensor
         Weight of the label 1 in the loss.
@@ -41,7 +39,6 @@ class Learner:
         Alerts per forward pass while training (0: the whole batch) and while scoring; halved when memory runs out.
     """
 
-    module: nn.Module
     network: nn.Module
     optimizer: torch.optim.Optimizer
     pos_weight: torch.Tensor
@@ -116,7 +113,8 @@ class Learner:
         try:
             with torch.inference_mode():
                 for inputs in feed.stream(torch.arange(len(feed), device=self.device).split(self.score_batch)):
-                    parts.append(self.forward(inputs, precision))
+                    # A copy, since a replayed CUDA graph writes its next result to the same place.
+                    parts.append(self.forward(inputs, precision).clone())
                     if tick:
                         tick()
                 return torch.cat(parts)
