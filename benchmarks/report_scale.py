@@ -108,12 +108,14 @@ def main() -> None:
         folder = arguments.keep or Path(temporary)
         runs = study(folder, arguments)
         inputs = {"catalogue": folder / "catalogue.h5", "grid": folder / "grid.csv", "runs": folder / "runs"}
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         tables = write_tables(**inputs, output=folder / "tables", external=["other_score"], workers=arguments.workers)
-        seconds = time.perf_counter() - start
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{len(runs)} runs x {arguments.alerts} test alerts: {seconds:.1f} s with {arguments.workers} processes")
+    print(
+        f"{len(runs)} runs x {arguments.alerts} test alerts: {seconds:.1f} s with {arguments.workers} processes, {busy:.1f} s CPU in the parent"
+    )
     print(f"peak memory {own:.2f} GiB in the parent, {child:.2f} GiB in the largest child")
     print({name: len(frame) for name, frame in tables.items()})
 

@@ -96,7 +96,7 @@ def cluster_variance(influence: np.ndarray, classes: np.ndarray) -> tuple[float,
         if m == 1:
             return np.nan, np.nan  # one source says nothing about the spread between sources
         if m > 1:
-            square = float(part @ part) * m / (m - 1)
+            square = float((part * part).sum()) * m / (m - 1)
             variance += square
             noise += square**2 / (m - 1)
     return variance, variance**2 / noise if noise > 0 else np.inf

@@ -160,7 +160,13 @@ def expected_calibration_error(curve: Reliability) -> float:
 
 
 def influences(
-    label: np.ndarray, score: np.ndarray, source: np.ndarray, n_sources: int, threshold: float, bins: int = 15
+    label: np.ndarray,
+    score: np.ndarray,
+    source: np.ndarray,
+    n_sources: int,
+    threshold: float,
+    bins: int = 15,
+    ranking: Ranking | None = None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """All figures of `METRICS` on these alerts and their influence per source.
 
@@ -173,6 +179,8 @@ def influences(
         An alert is called positive when its score is greater.
     bins : int
         Bins of the calibration error.
+    ranking : Ranking, optional
+        Of the same alerts, where it is known already.
 
     Returns
     -------
@@ -180,7 +188,7 @@ def influences(
     influence : mapping of metric to (n_sources,) float; absent where the value is NaN.
     """
     label = np.asarray(label, bool)
-    ranking = Ranking.of(label, score)
+    ranking = ranking or Ranking.of(label, score)
     values, result = {}, {}
     for name, function in (("roc_auc", roc_auc), ("average_precision", average_precision)):
         values[name], alerts = function(ranking, influence=True)
@@ -226,6 +234,7 @@ def stratified(
     families: Mapping[str, tuple[np.ndarray, list[str]]],
     threshold: float,
     bins: int = 15,
+    ranking: Ranking | None = None,
 ) -> dict[str, dict[str, float]]:
     """All figures of `METRICS` on every stratum.
 
@@ -234,13 +243,15 @@ def stratified(
     label, score : (n,)
     families : mapping of str to (codes, names)
         Per family of strata the (n,) int code of each alert's stratum (-1: in none) and the strata's names.
+    ranking : Ranking, optional
+        Of the same alerts, where it is known already.
 
     Returns
     -------
     mapping of stratum name to mapping of metric to value.
     """
     label = np.asarray(label, bool)
-    ranking = Ranking.of(label, score)
+    ranking = ranking or Ranking.of(label, score)
     kind = np.where(label, np.where(score > threshold, 0, 2), np.where(score > threshold, 1, 3))
     square, bin_ = (score - label) ** 2, np.minimum((score * bins).astype(int), bins - 1)
     result = {}

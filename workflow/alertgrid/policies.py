@@ -7,6 +7,7 @@ the sorted alerts, linear in the number of alerts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from .errors import StudyError
-from .metrics import confusion_influence
+from .metrics import confusion_gradient, confusion_value
 
 BRIGHT = 18.5  # mag; what the Bright Transient Survey calls bright
 FIGURES = ("completeness", "purity", "f1", "delay_days", "delay_from_peak_days")
-_CONFUSION = {"completeness": "recall", "purity": "precision", "f1": "f1"}
+# What each is among the metrics of `metrics.CONFUSION`, and the counts (tp, fp, fn, tn) of the sources it rests on.
+_CONFUSION = {"completeness": ("recall", [0, 2]), "purity": ("precision", [0, 1]), "f1": ("f1", [0, 1, 2])}
 
 
 @dataclass(frozen=True)
@@ -179,25 +181,39 @@ def apply_policy(alerts: Timeline, score: np.ndarray, policy: Policy) -> Outcome
     return Outcome(counts.astype(float), when - first, when - alerts.jd_peak)
 
 
-def figure(outcome: Outcome, name: str, member: np.ndarray | None = None) -> tuple[float, np.ndarray, int]:
-    """One of `FIGURES` over the sources where `member`.
+Figure = tuple[float, np.ndarray, int]
+
+
+def figures(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[Figure]]:
+    """All of `FIGURES` on every stratum of sources.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    strata : sequence of (k,) int
+        The sources of each stratum.
 
     Returns
     -------
-    value : float
-        NaN where the figure is not defined (no true source, nothing saved). Delays are medians in days.
-    influence : (m,) float
-        Influence per source; NaN where the value is.
-    support : int
-        Number of sources that the figure rests on: true, saved, or both.
+    mapping of figure to a list with, per stratum,
+        value : float
+            NaN where the figure is not defined (no true source, nothing saved). Delays are medians in days.
+        influence : (k,) float
+            Influence of each source of the stratum; NaN where the value is.
+        support : int
+            Number of sources that the figure rests on: true, saved, or both.
     """
-    keep = np.ones(len(outcome.counts), bool) if member is None else member
-    if name not in _CONFUSION:
-        return median_influence(np.where(keep, getattr(outcome, name.removesuffix("_days")), np.nan))
-    counts = outcome.counts * keep[:, None]
-    value, influence = confusion_influence(_CONFUSION[name], counts)
-    columns = {"completeness": (0, 2), "purity": (0, 1), "f1": (0, 1, 2)}[name]
-    return value, influence, int(counts[:, columns].sum())
+    counts = [outcome.counts[members] for members in strata]
+    totals = np.stack([part.sum(axis=0) for part in counts])
+    result: dict[str, list[Figure]] = {}
+    for name, (metric, columns) in _CONFUSION.items():
+        values, gradients = confusion_value(metric, totals), confusion_gradient(metric, totals)
+        supports = totals[:, columns].sum(axis=1).astype(int)
+        parts = zip(values, counts, gradients, supports, strict=True)
+        result[name] = [(float(value), part.dot(gradient), int(support)) for value, part, gradient, support in parts]
+    for name, days in (("delay_days", outcome.delay), ("delay_from_peak_days", outcome.delay_from_peak)):
+        result[name] = [median_influence(days[members]) for members in strata]
+    return result
 
 
 def median_influence(values: np.ndarray) -> tuple[float, np.ndarray, int]:
@@ -211,11 +227,13 @@ def median_influence(values: np.ndarray) -> tuple[float, np.ndarray, int]:
     if n == 0:
         return np.nan, np.full(len(values), np.nan), 0
     half = min(0.5 / np.sqrt(n), 0.5)
-    low, middle, high = np.quantile(values[finite], [0.5 - half, 0.5, 0.5 + half])
+    ranks = (n - 1) * np.array([0.5 - half, 0.5, 0.5 + half])
+    low, middle, high = np.interp(ranks, np.arange(n), np.sort(values[finite]))
     sign = np.where(finite, np.sign(values - middle) / 2, 0.0)
     return float(middle), np.nan_to_num(sign) * (high - low) / (2 * half) / n, n
 
 
-def magnitude_bins(alerts: Timeline, edges: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Strata of sources by the magnitude of their brightest alert: name `mag=17.00-17.25` and (m,) bool member."""
-    return [(f"mag={a:.2f}-{b:.2f}", (alerts.peak >= a) & (alerts.peak < b)) for a, b in pairwise(edges)]
+def magnitude_bins(alerts: Timeline, edges: Sequence[float]) -> list[tuple[str, np.ndarray]]:
+    """Strata of sources by the magnitude of their brightest alert: name `mag=17.00-17.25` and (k,) numbers."""
+    bins = pairwise(edges)
+    return [(f"mag={a:.2f}-{b:.2f}", np.flatnonzero((alerts.peak >= a) & (alerts.peak < b))) for a, b in bins]

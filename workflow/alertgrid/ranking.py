@@ -60,7 +60,7 @@ def roc_auc(ranking: Ranking, influence: bool = False) -> tuple[float, np.ndarra
         return np.nan, None
     above = np.cumsum(positives) - positives / 2  # positives ahead of a negative of the group
     below = n_negative - np.cumsum(negatives) + negatives / 2
-    value = float(below @ positives / (n_positive * n_negative))
+    value = float((below * positives).sum() / (n_positive * n_negative))
     if not influence:
         return value, None
     of_positive = (below / n_negative - value) / n_positive
@@ -80,7 +80,7 @@ def average_precision(ranking: Ranking, influence: bool = False) -> tuple[float,
         return np.nan, None
     true, taken = np.cumsum(positives), np.cumsum(size)
     precision = true / taken
-    value = float(precision @ positives / total)
+    value = float((precision * positives).sum() / total)
     if not influence:
         return value, None
     gain = np.cumsum((positives / taken)[::-1])[::-1]

@@ -11,9 +11,10 @@ import numpy as np
 from ..comparison import Group, Interval, contrast, group, scale_of
 from ..errors import StudyError
 from ..metrics import METRICS, choose_threshold, influences, reliability, stratified, undefined_reason
-from ..policies import FIGURES, Outcome, Policy, apply_policy, figure, magnitude_bins
+from ..policies import FIGURES, Figure, Policy, apply_policy, figures, magnitude_bins
 from ..predictions import read_predictions
-from .testset import Incomplete, Part, TestSet
+from ..ranking import Ranking
+from .testset import Families, Incomplete, Part, TestSet
 
 Row = tuple
 
@@ -102,8 +103,8 @@ def _run_scores(folder: Path, tests: TestSet) -> tuple[np.ndarray, np.ndarray]:
         raise Incomplete("there is no such file: the run has not finished")
     frame = read_predictions(path)
     candid, score = frame["candid"].to_numpy(), frame["score"].to_numpy(float)
-    split = frame["split"].to_numpy()
-    return tuple(part.align(candid[split == name], score[split == name]) for name, part in _parts(tests))
+    rows = {name: (frame["split"] == name).to_numpy() for name, _ in _parts(tests)}
+    return tuple(part.align(candid[rows[name]], score[rows[name]]) for name, part in _parts(tests))
 
 
 def _parts(tests: TestSet) -> tuple[tuple[str, Part], ...]:
@@ -122,38 +123,43 @@ def _judge(seed: int, pair, tests: TestSet, options: Options, result: CellResult
     val, test = pair
     known = np.isfinite(val)
     threshold = choose_threshold(tests.val.label[known], val[known], options.threshold)
-    for name, part, score in (("val", tests.val, val), ("test", tests.test, test)):
-        whole = ("all",) if name == "val" else tuple(part.families)
-        result.metrics += _metric_rows(result, seed, name, part, score, whole, threshold, options.bins)
-    part, scored = tests.test, np.isfinite(test)
+    _metric_rows(result, (seed, "val"), _scored(tests.val, val, ("all",)), (threshold, options.bins))
+    scored = _scored(tests.test, test, tuple(tests.test.families))
+    _metric_rows(result, (seed, "test"), scored, (threshold, options.bins))
+    source = tests.test.source[np.isfinite(test)]
     values, rows = influences(
-        part.label[scored], test[scored], part.source[scored], len(tests.classes), threshold, options.bins
+        scored.label, scored.score, source, len(tests.classes), threshold, options.bins, scored.ranking
     )
     return _Judged(values, rows)
 
 
-def _metric_rows(
-    result: CellResult,
-    seed: int,
-    split: str,
-    part: Part,
-    score: np.ndarray,
-    whole: Sequence[str],
-    threshold: float,
-    bins: int,
-) -> list[Row]:
-    """Rows of metrics.csv of one run and split."""
-    scored = np.isfinite(score)
-    families = {name: (part.families[name][0][scored], part.families[name][1]) for name in whole}
-    table = stratified(part.label[scored], score[scored], families, threshold, bins)
-    rows = []
+@dataclass(frozen=True)
+class _Scored:
+    """Alerts of one split that have a score, sorted once."""
+
+    part: Part
+    label: np.ndarray
+    score: np.ndarray
+    families: Families
+    ranking: Ranking
+
+
+def _scored(part: Part, score: np.ndarray, families: Sequence[str]) -> _Scored:
+    """The alerts with a score, their strata, and their order."""
+    keep = np.isfinite(score)
+    kept = {name: (part.families[name][0][keep], part.families[name][1]) for name in families}
+    return _Scored(part, part.label[keep], score[keep], kept, Ranking.of(part.label[keep], score[keep]))
+
+
+def _metric_rows(result: CellResult, run: tuple[int, str], scored: _Scored, rule: tuple[float, int]) -> None:
+    """Add the rows of metrics.csv of one run (seed and split), judged by a threshold and bins of calibration."""
+    table = stratified(scored.label, scored.score, scored.families, *rule, scored.ranking)
     for stratum, values in table.items():
-        alerts, sources, positive = part.counts[stratum]
+        alerts, sources, positive = scored.part.counts[stratum]
         for metric, value in values.items():
             reason = "" if np.isfinite(value) else undefined_reason(metric, alerts, positive)
-            key = (result.cell, result.fraction, seed, split, stratum, metric)
-            rows.append((*key, value, alerts, sources, positive, threshold, reason))
-    return rows
+            key = (result.cell, result.fraction, *run, stratum, metric)
+            result.metrics.append((*key, value, alerts, sources, positive, rule[0], reason))
 
 
 def policy_rows(
@@ -161,24 +167,26 @@ def policy_rows(
 ) -> list[Row]:
     """Rows of policies.csv of one cell and fraction."""
     alerts = tests.test.timeline
-    bins = magnitude_bins(alerts, np.asarray(options.policy_edges, float))
-    members = [("all", np.ones(len(tests.classes), bool)), *bins]
+    strata = [("all", np.arange(len(tests.classes))), *magnitude_bins(alerts, options.policy_edges)]
+    members = [sources for _, sources in strata]
     rows = []
     for policy in options.policies:
         outcomes = [apply_policy(alerts, score, policy) for score in scores]
-        for stratum, member in members:
-            parts = [Outcome(*(values[member] for values in vars(outcome).values())) for outcome in outcomes]
-            counted = int(parts[0].counts.sum())
+        found = [figures(outcome, members) for outcome in outcomes]
+        counted = [int(outcomes[0].counts[sources].sum()) for sources in members]
+        for position, (stratum, sources) in enumerate(strata):
             for name in FIGURES:
-                found = _policy_interval(parts, name, tests.classes[member], options.level, fixed)
+                parts = [run[name][position] for run in found]
+                interval = _policy_interval(parts, name, tests.classes[sources], options.level, fixed)
                 key = (entrant.cell, entrant.fraction, policy.name, stratum, name)
-                rows.append((*key, found.estimate, found.low, found.high, counted, found.n_seeds, found.method))
+                ends = (interval.estimate, interval.low, interval.high)
+                rows.append((*key, *ends, counted[position], interval.n_seeds, interval.method))
     return rows
 
 
-def _policy_interval(parts: Sequence[Outcome], name: str, classes: np.ndarray, level: float, fixed: bool) -> Interval:
+def _policy_interval(parts: Sequence[Figure], name: str, classes: np.ndarray, level: float, fixed: bool) -> Interval:
     """Mean over seeds of a policy's figure, with its interval."""
-    values, rows, supports = zip(*(figure(part, name) for part in parts), strict=True)
+    values, rows, supports = zip(*parts, strict=True)
     return contrast([(1.0, group(values, rows, classes, min(supports), fixed))], level, scale_of(name))
 
 
