@@ -29,6 +29,8 @@ class TimmEncoder(nn.Module):
 
     Attributes
     ----------
+    created_for : int or None
+        Side that the network was created for where it is not timm's own.
     unused : tuple of str
         Prefixes of weights that this use of the network does without; `weights` leaves them out when loading.
     """
@@ -38,7 +40,9 @@ class TimmEncoder(nn.Module):
     def __init__(self, spec: EncoderSpec, in_channels: int, input_size: str | int):
         super().__init__()
         self.spec, self.in_channels = spec, in_channels
-        self.backbone, self.input_size, self.features = _create(spec, in_channels, input_size)
+        options, self.input_size = _options(spec, in_channels, input_size)
+        self.created_for = options.get("img_size")
+        self.backbone, self.features = _create(spec, options, self.input_size)
 
     def forward(self, stamps: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, features)."""
@@ -48,21 +52,26 @@ class TimmEncoder(nn.Module):
         return self.backbone(stamps)
 
 
-def _create(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple[nn.Module, int, int]:
-    """timm network of random weights, the side it takes, the number of its features."""
-    wanted = spec.native_size if input_size == "native" else int(input_size)
+def _options(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple[dict[str, Any], int]:
+    """Arguments of timm for a network of random weights, and the side it takes."""
     options: dict[str, Any] = {"in_chans": in_channels, "num_classes": 0, "pretrained": False}
+    default = timm.get_pretrained_cfg(spec.timm_name)
+    is_fixed = spec.resizable or default.fixed_input_size
+    wanted = spec.native_size if input_size == "native" else int(input_size)
+    side = wanted or (default.input_size[-1] if is_fixed else STAMP_SIZE)
+    if is_fixed and side != default.input_size[-1]:
+        options["img_size"] = side
+    return options, side
+
+
+def _create(spec: EncoderSpec, options: dict[str, Any], side: int) -> tuple[nn.Module, int]:
+    """timm network and the number of its features."""
     try:
-        default = timm.get_pretrained_cfg(spec.timm_name)
-        is_fixed = spec.resizable or default.fixed_input_size
-        side = wanted or (default.input_size[-1] if is_fixed else STAMP_SIZE)
-        if is_fixed and side != default.input_size[-1]:
-            options["img_size"] = side
         network = timm.create_model(spec.timm_name, **options)
-        return network, side, spec.features or _try_out(network, in_channels, side)
+        return network, spec.features or _try_out(network, options["in_chans"], side)
     except (RuntimeError, TypeError, AssertionError, ValueError, IndexError, AttributeError) as error:
         raise StudyError(
-            f"architecture {spec.name!r} at input_size {input_size!r}",
+            f"architecture {spec.name!r} at {side} pixels",
             f"timm cannot build it: {error}",
             "a timm architecture and a side that it accepts",
             "correct the architecture, or set models.architectures.<name>.input_size (224 fits most networks)",

@@ -1,0 +1,155 @@
+"""Pictures in a folder or zip, with a table of labels: Galaxy Zoo, or any survey's own."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from ..columns import STAMP_SIZE
+from ..errors import StudyError
+from ..files import sha256
+from ..stamps import preprocess_cutouts
+from .corpus import Corpus, Task, draw_validation
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+def read_images(
+    images: str | Path,
+    labels: str | Path,
+    *,
+    columns: Sequence[str],
+    name_column: str,
+    split_column: str | None = None,
+    merge: Mapping[str, str | None] | None = None,
+    crop: float = 1.0,
+    name: str = "labelled images",
+    licence: str = "unknown",
+    val_share: float = 0.1,
+    seed: int = 0,
+) -> Corpus:
+    """Read pictures and their labels.
+
+    Parameters
+    ----------
+    images : path
+        Folder or zip of pictures (jpg, png, tif, ...).
+    labels : path
+        CSV, one row per picture.
+    columns : sequence of str
+        One column: the class of each picture. Several: numbers to predict.
+    name_column : str
+        Column with the file name, with or without its ending.
+    split_column : str, optional
+        Column of "train", "val" and other words (left alone); without one, or without "val", validation is drawn.
+    merge : mapping, optional
+        Class -> class to count it as, or None to leave its pictures alone. Classes that a mirror exchanges (the two
+        senses of a spiral) must be merged, since augmentation flips the pictures.
+    crop : float
+        Side of the central square to use, as a share of the shorter side, in (0, 1].
+    name, licence : str
+        For the manifest.
+    val_share : float
+        Share drawn for validation, with `seed`, stratified by class.
+    """
+    images, labels = Path(images), Path(labels)
+    table = _read_table(labels, [*columns, name_column, *([split_column] if split_column else [])], name_column)
+    if len(columns) == 1:
+        table[columns[0]] = table[columns[0]].astype(str).replace(dict(merge or {}))
+        table = table[table[columns[0]].notna()].reset_index(drop=True)
+    task, targets = _image_task(labels, table, list(columns))
+    stored = np.empty((len(table), 3, STAMP_SIZE, STAMP_SIZE), np.float16)
+    for row, picture in enumerate(_pictures(images, table[name_column].tolist())):
+        stored[row] = preprocess_cutouts(_resize(picture, crop)[None])[0]
+    split = _given_split(table, split_column, targets if targets.ndim == 1 else None, val_share, seed)
+    hashes = {path.name: sha256(path) for path in (images, labels) if path.is_file()}
+    return Corpus(name, stored, targets, split, task, licence, hashes)
+
+
+def _read_table(path: Path, columns: list[str], name_column: str) -> pd.DataFrame:
+    """Labels with the columns asked for and no gaps; names stay words, since a long number would lose digits."""
+    try:
+        table = pd.read_csv(path, dtype={name_column: str})
+    except (OSError, ValueError) as error:
+        raise StudyError(str(path), f"cannot be read: {error}", "a CSV of labels", "correct the path") from error
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        raise StudyError(str(path), f"has no column {absent[0]!r}", f"one of {list(table.columns)}", "correct the key")
+    gaps = np.flatnonzero(table[columns].isna().any(axis=1))
+    if len(gaps):
+        raise StudyError(
+            f"{path}, row {gaps[0] + 2}", "has an empty label", "a value in every row", "fill or remove it"
+        )
+    return table
+
+
+def _image_task(path: Path, table: pd.DataFrame, columns: list[str]) -> tuple[Task, np.ndarray]:
+    """Classification for one column, regression for several."""
+    if len(columns) == 1:
+        classes, targets = np.unique(table[columns[0]].astype(str), return_inverse=True)
+        return Task("classification", (columns[0],), ("classes",), tuple(map(str, classes))), targets.astype(np.int64)
+    try:
+        targets = table[columns].to_numpy(np.float32)
+    except ValueError as error:
+        raise StudyError(str(path), f"columns {columns} hold words: {error}", "numbers, or one column of classes",
+                         "name one column") from error  # fmt: skip
+    kinds = tuple("binary" if set(np.unique(column)) <= {0, 1} else "regression" for column in targets.T)
+    return Task("regression", tuple(columns), kinds), targets
+
+
+def _given_split(table, column: str | None, classes: np.ndarray | None, share: float, seed: int) -> np.ndarray:
+    """The split of the table; validation is drawn from its training rows where it names none."""
+    split = table[column].astype(str).to_numpy(object) if column else np.full(len(table), "train", object)
+    if not np.any(split == "val"):
+        rows = np.flatnonzero(split == "train")
+        groups = np.zeros(len(rows), np.int64) if classes is None else classes[rows]
+        split[rows] = draw_validation(groups, share, seed)
+    return split
+
+
+def _pictures(path: Path, names: list[str]) -> Iterator[Image.Image]:
+    """Pictures of these names, with or without their ending, in this order."""
+    if path.is_dir():
+        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+        yield from _open_all(path, names, files, lambda file: file.read_bytes())
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield from _open_all(path, names, {entry: entry for entry in archive.namelist()}, archive.read)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise StudyError(str(path), f"cannot be read: {error}", "a folder or zip of pictures", "correct it") from error
+
+
+def _open_all(path: Path, names: list[str], files: Mapping[str, Any], read: Callable) -> Iterator[Image.Image]:
+    """Open each picture; the folder inside an archive does not count."""
+    known: dict[str, Any] = {}
+    for entry, file in files.items():
+        if entry.lower().endswith(_SUFFIXES):
+            known |= {entry.rsplit("/", 1)[-1]: file, entry.rsplit("/", 1)[-1].rsplit(".", 1)[0]: file}
+    for row, name in enumerate(names):
+        if name not in known:
+            raise StudyError(f"{path}, row {row + 2} of the labels", f"has no picture {name!r}",
+                             "one for every row", "remove the row, or correct name_column")  # fmt: skip
+        try:
+            yield Image.open(io.BytesIO(read(known[name])))
+        except UnidentifiedImageError as error:
+            raise StudyError(f"{path}: {name}", "is no readable picture", "jpg, png or tif", "replace it") from error
+
+
+def _resize(picture: Image.Image, crop: float) -> np.ndarray:
+    """(3, 63, 63) float in [0, 1]: the central square, resized.
+
+    ASSUME: red, green and blue take the places of science, template and difference; no sky is subtracted.
+    """
+    side = max(round(min(picture.size) * crop), 1)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.convert("RGB").crop((left, top, left + side, top + side))
+    resized = square.resize((STAMP_SIZE, STAMP_SIZE), Image.Resampling.BICUBIC)
+    return np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
