@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,10 +36,12 @@ FROM_TABLES = (
 )
 
 
-def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """Read every CSV of a folder, name -> table; files without a header count as absent."""
+def read_tables(folder: str | Path, skip: Collection[str] = ("metrics",)) -> dict[str, pd.DataFrame]:
+    """Read the CSVs of a folder but those in `skip`, name -> table; files without a header count as absent."""
     tables = {}
     for path in sorted(Path(folder).glob("*.csv")):
+        if path.stem in skip:
+            continue
         try:
             # The word "none" is a name here (no pre-training), so only these mean that a value is missing.
             frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=["", "nan", "NaN"])

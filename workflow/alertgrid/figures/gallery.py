@@ -182,3 +182,24 @@ def _judge(catalogue: pd.DataFrame, predictions: str | Path, split: str) -> pd.D
             "check which dataset was scored",
         )
     return judged
+
+
+def best_run(tables: str | Path) -> str:
+    """Name of the image run with the greatest validation AUC; validation, so that the choice says nothing of the test.
+
+    Parameters
+    ----------
+    tables : path
+        Folder of the report's tables; runs.csv has run, inputs, labels and val_auc.
+
+    Raises
+    ------
+    StudyError
+        No image run on true labels has finished.
+    """
+    path = Path(tables) / "runs.csv"
+    runs = pd.read_csv(path)
+    runs = runs[(runs["inputs"] == "image") & (runs["labels"].astype(str).str.lower() == "true")]
+    if runs["val_auc"].notna().sum() == 0:
+        raise StudyError(str(path), "no image run has finished", "at least one", "let the study train one")
+    return str(runs.loc[runs["val_auc"].idxmax(), "run"])

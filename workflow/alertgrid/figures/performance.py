@@ -27,6 +27,7 @@ KINDS = {
     "pretraining": "What pre-training buys",
     "stamps": "What each stamp buys",
     "inputs": "What the metadata buy",
+    "external": "Against external entrants",
 }
 
 
@@ -38,7 +39,7 @@ def performance(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
     cells = ranked_cells(table, shown[0])
     groups = [[cell for cell in cells if is_control(cell) == control] for control in (False, True)]
     groups = [group for group in groups if group]
-    fractions = sorted(table["fraction"].dropna().unique())
+    fractions = sorted(table.loc[table["architecture"] != "external", "fraction"].dropna().unique())
     with house_style():
         figure = new_figure(PAGE_WIDTH, 0.75 + ROW * (len(cells) + 1.5 * len(groups)))
         heights = [len(group) + 0.6 for group in groups]
@@ -104,7 +105,7 @@ def _legend(figure, fractions: Sequence[float], *, external: bool = False, teste
         entries.append(handle("external entrant", color="black", marker="D"))
     if tested:
         entries.append(handle("p < 0.05 (Holm)", color="0.3", marker="o"))
-        entries.append(handle("not", color="0.3", marker="o", markerfacecolor="white"))
+        entries.append(handle("p ≥ 0.05", color="0.3", marker="o", markerfacecolor="white"))
         entries.append(handle("too small to detect", color="0.92", linestyle="-", linewidth=4))
     title = "Share of the training sources"
     figure.legend(
@@ -143,7 +144,8 @@ def _difference_figure(table: pd.DataFrame, shown: Sequence[str]):
     references = table["reference"].nunique()
     label = table["cell"] if references == 1 else table["cell"] + "\nminus " + table["reference"]
     table = table.assign(label=label)
-    names = list(dict.fromkeys(table.sort_values("difference", ascending=False, kind="stable")["label"]))
+    first = table[(table["metric"] == shown[0]) & (table["fraction"] == table["fraction"].max())]
+    names = list(dict.fromkeys([*first.sort_values("difference", ascending=False)["label"], *table["label"]]))
     fractions = sorted(table["fraction"].unique())
     height = ROW if references == 1 else 1.7 * ROW
     figure = new_figure(PAGE_WIDTH, 1.0 + height * (len(names) + 1))

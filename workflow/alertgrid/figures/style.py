@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.image
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -81,15 +83,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(drawing: Drawing, folder: str | Path) -> list[str]:
     """Write `<name>.pdf` and `<name>.png`; same content, same bytes. Returns the two file names."""
-    # The layout is solved once, not once per format.
-    drawing.figure.draw_without_rendering()
-    drawing.figure.set_layout_engine("none")
-    plain = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
-    names = []
-    for suffix, metadata in plain.items():
-        names.append(f"{drawing.name}.{suffix}")
-        with atomic_path(Path(folder) / names[-1]) as temporary:
-            drawing.figure.savefig(temporary, format=suffix, dpi=PNG_DPI, metadata=metadata)
+    figure, names = drawing.figure, [f"{drawing.name}.pdf", f"{drawing.name}.png"]
+    # `savefig` draws everything twice; drawing the pixels by hand halves the time, and solves the layout once for both.
+    figure.set_dpi(PNG_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    figure.set_layout_engine("none")
+    with atomic_path(Path(folder) / names[1]) as temporary:
+        mpl.image.imsave(temporary, canvas.buffer_rgba(), format="png", dpi=PNG_DPI, metadata={"Software": None})
+    with atomic_path(Path(folder) / names[0]) as temporary:
+        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return names
 
 

@@ -134,14 +134,16 @@ def span(values: pd.Series, noun: str) -> str:
 
 
 def interval_words(frame: pd.DataFrame, other: pd.DataFrame | None = None) -> str:
-    """Level and method of the intervals of a table, for a caption; of another table where this one does not say."""
+    """Level and commonest method of the intervals of a table; of another table where this one does not say."""
     if "level" not in frame and other is not None:
         frame = other
     levels = sorted(set(frame["level"].dropna())) if "level" in frame else []
-    methods = list(dict.fromkeys(frame["method"].dropna())) if "method" in frame else []
+    methods = list(frame["method"].dropna().value_counts().index) if "method" in frame else []
     text = " and ".join(f"{100 * level:g} %" for level in levels)
     text = f"{text} intervals" if text else "intervals"
-    return f"{text} ({'; '.join(map(str, methods))})" if methods else text
+    if methods:
+        text += f" ({methods[0]}{', or as the table says' if len(methods) > 1 else ''})"
+    return text
 
 
 def sample_words(frame: pd.DataFrame) -> str:

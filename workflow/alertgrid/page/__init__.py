@@ -74,7 +74,7 @@ def write_page(
     Path
         `output`.
     """
-    output, frames = Path(output), read_tables(tables)
+    output, frames = Path(output), read_tables(tables, skip=("metrics", "history", "calibration"))
     pictures, skipped = _pictures(figures, output.parent)
     environment = Environment(
         loader=FileSystemLoader(templates),
@@ -94,7 +94,7 @@ def write_page(
         pictures=pictures,
         skipped=skipped,
         provenance=merge(provenance(frames.get("runs")), facts or {}),
-        csv=_links(tables, frames, output.parent),
+        csv=_links(tables, output.parent),
         **{key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()},
     )
     write_text(output, html)
@@ -131,9 +131,9 @@ def _relative(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path, base)).as_posix()
 
 
-def _links(folder: str | Path, frames: Mapping[str, pd.DataFrame], base: Path) -> dict[str, str]:
+def _links(folder: str | Path, base: Path) -> dict[str, str]:
     """Table name -> link to its CSV."""
-    return {name: _relative(Path(folder) / f"{name}.csv", base) for name in frames}
+    return {path.stem: _relative(path, base) for path in sorted(Path(folder).glob("*.csv"))}
 
 
 def _summary(frames: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:

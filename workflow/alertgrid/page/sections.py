@@ -66,7 +66,7 @@ def headline(tables: Tables, metrics: Sequence[str]) -> View | None:
     kept = [*firsts, *architectures.index[architectures == "external"]]
     rows = pivot(largest(table[table["cell"].isin(kept)]), shown).sort_values(shown[0], ascending=False)
     columns = [text("cell", "cell"), *_metric_columns(shown), _FRACTION, *_SAMPLE]
-    note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. {_levels(table)}"
+    note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. {_levels(rows)}"
     return view("performance", "Headline numbers", rows, columns, note)
 
 
@@ -75,13 +75,13 @@ def _levels(table: pd.DataFrame) -> str:
     if not {"level", "method"} <= set(table):
         return ""
     levels = " and ".join(f"{100 * level:g} %" for level in sorted(set(table["level"].dropna())))
-    return f"Intervals: {levels}; {'; '.join(dict.fromkeys(table['method'].dropna().astype(str)))}."
+    return f"Intervals: {levels}; {'; or '.join(dict.fromkeys(table['method'].dropna().astype(str)))}."
 
 
 def claims(tables: Tables) -> View | None:
     """The claims of the papers with what was measured here."""
     columns = [
-        text("claim", "statement"), text("source", "source"), text("measured", "quantity"), bounds("value (interval)"),
+        text("claim", "statement"), text("where", "scope"), text("source", "source"), text("measured", "quantity"), bounds("value (interval)"),
         verdict("verdict", "verdict"), text("why", "reason"),
     ]  # fmt: skip
     note = "The rule for each verdict stood in the configuration before the runs."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,17 @@ def verdict(head: str, name: str) -> Column:
     )
 
 
+def _widened(cell: Cell) -> Cell:
+    """Mark a cell of many words, so that its column keeps a readable width on a small screen."""
+    return replace(cell, kind="long") if len(cell.text) > 36 and " " in cell.text and not cell.kind else cell
+
+
 def view(name: str, title: str, frame: pd.DataFrame | None, columns: Sequence[Column], note: str = "") -> View | None:
     """Make a table; None where the data are missing or empty. Columns that the data lack are left out."""
     if frame is None or frame.empty:
         return None
     kept = [column for column in columns if set(column.needs) <= set(frame)]
-    rows = [[column.cell(row) for column in kept] for row in frame.to_dict("records")]
+    rows = [[_widened(column.cell(row)) for column in kept] for row in frame.to_dict("records")]
     return View(name, title, kept, rows, note) if kept else None
 
 
