@@ -29,26 +29,29 @@ def derive_history(catalogue: pd.DataFrame, earlier: pd.DataFrame | None = None)
         days_since_peak = jd - jd(brightest so far); days_to_peak = jd(brightest so far) - jd_first; peakmag_so_far and
         maxmag_so_far, brightest and faintest magnitude so far; nnotdet = ncovhist - ndethist.
     """
-    alerts = catalogue[["objectId", "jd", "magpsf"]].assign(row=np.arange(len(catalogue)))
-    others = [] if earlier is None else [earlier[["objectId", "jd", "magpsf"]].assign(row=-1)]
+    own = catalogue[["objectId", "jd", "magpsf"]]
     # Extra detections come first among equal times, so that an alert's own detection is never ahead of it.
-    every = pd.concat([*others, alerts], ignore_index=True).sort_values(["objectId", "jd"], kind="stable")
-    groups = every.groupby("objectId", sort=False)
-    every["peakmag_so_far"] = groups["magpsf"].cummin()
-    every["maxmag_so_far"] = groups["magpsf"].cummax()
-    every["first"] = groups["jd"].transform("first")
-    # The first time at which the running minimum was reached.
-    reached = every["jd"].where(every["magpsf"] == every["peakmag_so_far"])
-    fresh = every["peakmag_so_far"] != groups["peakmag_so_far"].shift()
-    every["peak_jd"] = reached.where(fresh).groupby(every["objectId"], sort=False).ffill()
-    own = every[every["row"] >= 0].sort_values("row")
-    jd, first = own["jd"].to_numpy(), np.minimum(own["first"].to_numpy(), catalogue["jdstarthist"].to_numpy(float))
-    values = (
-        jd - first,
-        jd - own["peak_jd"].to_numpy(),
-        own["peak_jd"].to_numpy() - first,
-        own["peakmag_so_far"].to_numpy(),
-        own["maxmag_so_far"].to_numpy(),
-        catalogue["ncovhist"].to_numpy(float) - catalogue["ndethist"].to_numpy(float),
-    )
+    every = own if earlier is None else pd.concat([earlier[["objectId", "jd", "magpsf"]], own])
+    peak_so_far, faintest, first_jd, peak_jd = _running(every)[:, len(every) - len(own) :]
+    jd = own["jd"].to_numpy(float)
+    # A packet without jdstarthist counts from its first known detection.
+    start = np.fmin(first_jd, catalogue["jdstarthist"].to_numpy(float))
+    nnotdet = catalogue["ncovhist"].to_numpy(float) - catalogue["ndethist"].to_numpy(float)
+    values = (jd - start, jd - peak_jd, peak_jd - start, peak_so_far, faintest, nnotdet)
     return pd.DataFrame(dict(zip(DERIVED, values, strict=True)), index=catalogue.index)
+
+
+def _running(detections: pd.DataFrame) -> np.ndarray:
+    """Brightest and faintest magnitude so far, first time, time of the brightest so far; (4, n) in the given order."""
+    codes = pd.factorize(detections["objectId"])[0]
+    order = np.lexsort((detections["jd"].to_numpy(float), codes))
+    codes, table = codes[order], detections.iloc[order].reset_index(drop=True)
+    groups = table.groupby(codes, sort=False)
+    brightest = groups["magpsf"].cummin()
+    # The first time at which the running minimum was reached; it holds until the next one.
+    fresh = brightest != brightest.groupby(codes, sort=False).shift()
+    peak_jd = table["jd"].where(fresh).groupby(codes, sort=False).ffill()
+    running = np.stack([brightest, groups["magpsf"].cummax(), groups["jd"].transform("first"), peak_jd]).astype(float)
+    given = np.empty_like(running)
+    given[:, order] = running
+    return given

@@ -1,7 +1,7 @@
 """Cutouts as the survey delivers them -> stamps as the networks see them.
 
-Source: BTSbot 2.0.7 (arXiv 2401.15167): per cutout NaN -> 0, division by its own L2 norm, then padding at the high end of
-both axes to 63 pixels with 1e-9. ZTF stores negative differences already inverted, so nothing is flipped.
+Source: BTSbot 2.0.7 (arXiv 2401.15167): per cutout NaN -> 0, division by its own L2 norm, then padding at the high end
+of both axes to 63 pixels with 1e-9. ZTF stores negative differences already inverted, so nothing is flipped.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ def preprocess_cutouts(cutouts: np.ndarray) -> np.ndarray:
     (n, 3, 63, 63) float32
         Each cutout of unit L2 norm (before padding).
     """
-    filled = np.nan_to_num(np.asarray(cutouts, np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf)
-    norms = np.sqrt(np.einsum("nchw,nchw->nc", filled, filled))
+    filled = np.nan_to_num(np.asarray(cutouts), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    # Sums and quotients in double precision without a double-precision copy of the batch.
+    norms = np.sqrt(np.einsum("nchw,nchw->nc", filled, filled, dtype=np.float64))
     stamps = np.full((*filled.shape[:2], STAMP_SIZE, STAMP_SIZE), PADDING, np.float32)
-    stamps[:, :, : filled.shape[2], : filled.shape[3]] = filled / np.where(norms > 0, norms, 1.0)[..., None, None]
+    inner = stamps[:, :, : filled.shape[2], : filled.shape[3]]
+    np.divide(filled, np.where(norms > 0, norms, 1.0)[..., None, None], out=inner, casting="unsafe")
     return stamps
 
 
@@ -51,8 +53,12 @@ def refusal_reason(cutouts: Sequence[np.ndarray]) -> str | None:
     for name, cutout in zip(CHANNELS, cutouts, strict=True):
         if cutout.ndim != 2 or not cutout.size or max(cutout.shape) > STAMP_SIZE:
             return f"{name} cutout has shape {cutout.shape}, at most {STAMP_SIZE} x {STAMP_SIZE} is expected"
-        if not np.isfinite(np.median(cutout)):
+        known = cutout[~np.isnan(cutout)]
+        # ASSUME: the published median rule ignores masked pixels; real stamps with half of them masked are in use.
+        if not known.size or not np.isfinite(np.median(known)):
             return f"median of the {name} cutout is not finite"
-        if not np.any(cutout):
+        if not np.isfinite(known).all():
+            return f"{name} cutout has infinite pixels"
+        if not known.any():
             return f"{name} cutout is all zero"
     return None
