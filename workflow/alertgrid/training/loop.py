@@ -185,7 +185,11 @@ class Training:
                 "a finite loss",
                 "lower training.learning_rate or set training.gradient_clip to 1",
             )
-        return loss, float(roc_auc_score(self.val.labels.cpu().numpy(), logits.cpu().numpy()))
+        return loss, self.figure(logits.cpu().numpy(), self.val.labels.cpu().numpy())
+
+    def figure(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        """The score of an epoch beside its loss; pre-training replaces it."""
+        return float(roc_auc_score(labels, logits))
 
     def _close_epoch(self, loss: float, auc: float) -> None:
         """Write the epoch into the history, keep the best model, decide whether to stop."""

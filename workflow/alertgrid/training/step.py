@@ -80,7 +80,7 @@ class Learner:
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
             logits = self.forward(tuple(None if values is None else values[part] for values in inputs), self.precision)
-            loss = cross_entropy(logits, labels[part], pos_weight=self.pos_weight, reduction="sum") / len(labels)
+            loss = self.summed_loss(logits, labels[part]) / len(labels)
             loss.backward()
             total += loss.detach()
         return total
@@ -121,9 +121,13 @@ class Learner:
         except torch.OutOfMemoryError:
             return None
 
+    def summed_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Sum of the losses of a batch, () tensor; pre-training replaces it."""
+        return cross_entropy(logits, labels, pos_weight=self.pos_weight, reduction="sum")
+
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> float:
         """Mean loss of a split."""
-        return float(cross_entropy(logits, labels, pos_weight=self.pos_weight))
+        return float(self.summed_loss(logits, labels) / len(labels))
 
 
 def _halve(size: int, what: str, device: torch.device) -> int:
