@@ -131,8 +131,8 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         axes.set_xlabel("Times fewer training sources needed", loc="right")
         finish(axes, grid="x")
         caption = (
-            f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network needs "
-            "to match the same network from random weights at its full sample. Above 1, pre-training saves data."
+            f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network "
+            "needs to match the same network from random weights at its full sample. Above 1, pre-training saves data."
         )
         yield Drawing("multiplier", figure, "Data multiplier", caption)
 

@@ -81,8 +81,8 @@ def _levels(table: pd.DataFrame) -> str:
 def claims(tables: Tables) -> View | None:
     """The claims of the papers with what was measured here."""
     columns = [
-        text("claim", "statement"), text("where", "scope"), text("source", "source"), text("measured", "quantity"), bounds("value (interval)"),
-        verdict("verdict", "verdict"), text("why", "reason"),
+        text("claim", "statement"), text("where", "scope"), text("source", "source"), text("measured", "quantity"),
+        bounds("value (interval)"), verdict("verdict", "verdict"), text("why", "reason"),
     ]  # fmt: skip
     note = "The rule for each verdict stood in the configuration before the runs."
     return view("claims", "Claims of the papers", tables.get("claims"), columns, note)
