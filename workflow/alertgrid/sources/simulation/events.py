@@ -87,9 +87,19 @@ def _to_flux(settings: Settings, magnitude: np.ndarray) -> np.ndarray:
     return 10 ** (0.4 * (settings.zero_point - magnitude))
 
 
-def _template_end(settings: Settings, event: Event) -> int:
+def template_end(settings: Settings, event: Event) -> int:
     """Index of the first visit after those that made the template (both bands)."""
     return min(2 * settings.template_visits, len(event.visits) // 2)
+
+
+def _epoch(settings: Settings, rng: np.random.Generator, event: Event) -> int:
+    """Visit at which something begins.
+
+    ASSUME: early parts of the survey are looked at more often, so that half of all sources, of whatever nature, have
+    less than a quarter of the survey as their history; the visits that made the template come before any alert.
+    """
+    start = template_end(settings, event)
+    return start + int((len(event.visits) - start) * rng.random() ** 2)
 
 
 def _supernova(settings: Settings, rng: np.random.Generator, bright: float, faint: float, slope: float) -> Event:
@@ -97,8 +107,7 @@ def _supernova(settings: Settings, rng: np.random.Generator, bright: float, fain
     event = _blank(settings, rng, "", galactic=False)
     peak = drawn_magnitude(rng, bright, faint, slope)
     jd = event.visits.jd
-    start = jd[_template_end(settings, event)]
-    day = jd - rng.uniform(start + 30, max(jd[-1] - 20, start + 31))
+    day = jd - jd[_epoch(settings, rng, event)] - rng.uniform(-10, 20)
     event.object_type, magnitude = lightcurves.supernova(rng, day, event.visits.fid, peak)
     event.flux = _to_flux(settings, magnitude)
     event.window = np.isfinite(magnitude)
@@ -109,13 +118,13 @@ def _supernova(settings: Settings, rng: np.random.Generator, bright: float, fain
 def _add_host(rng: np.random.Generator, event: Event, peak: float) -> None:
     """Put a host galaxy under a supernova, at a distance that follows the light.
 
-    ASSUME: hosts are 0.7 mag brighter than the peak on average, with 1.7 mag of scatter: one in ten is hardly seen.
-    Distances follow an exponential disk; one supernova in eight lies at the nucleus.
+    ASSUME: hosts are 0.9 mag brighter than the peak on average, with 1.5 mag of scatter: one in twenty is hardly seen.
+    Distances follow an exponential disk; one supernova in six lies at the nucleus.
     """
-    r = float(np.clip(peak - 0.7 + rng.normal(0, 1.7), 12.5, 24.0))
+    r = float(np.clip(peak - 0.9 + rng.normal(0, 1.5), 12.5, 24.0))
     slot = len(event.scene.x)
     shape = add_galaxy(rng, event.scene, 0.0, 0.0, r)
-    distance = rng.uniform(0, 0.2) if rng.random() < 1 / 8 else min(rng.gamma(2.0, shape.radius / 1.678), 14.0)
+    distance = rng.uniform(0, 0.2) if rng.random() < 1 / 6 else min(rng.gamma(2.0, shape.radius / 1.678), 14.0)
     along = rng.uniform(0, 2 * np.pi)
     major, minor = distance * np.cos(along), distance * np.sin(along) * max(shape.axis_ratio, 0.3)
     cos, sin = np.cos(shape.angle), np.sin(shape.angle)
@@ -130,13 +139,13 @@ def draw_true(settings: Settings, rng: np.random.Generator) -> Event:
 
 def draw_dim(settings: Settings, rng: np.random.Generator) -> Event:
     """A supernova that stays fainter. ASSUME: spectra thin out with faintness, which flattens the counts."""
-    return _supernova(settings, rng, settings.bright_peak, settings.depth - 0.5, 0.15)
+    return _supernova(settings, rng, settings.bright_peak, settings.depth - 0.3, 0.2)
 
 
 def draw_agn(settings: Settings, rng: np.random.Generator) -> Event:
     """An active nucleus: a damped random walk at the centre of a galaxy, which may outshine it.
 
-    ASSUME: nuclei from 16 to 20.3 mag; six in ten sit in a galaxy one catalogues as such, of about their magnitude.
+    ASSUME: nuclei from 16 to 20.3 mag; seven in ten sit in a galaxy catalogued as such, of about their magnitude.
     """
     event = _blank(settings, rng, "AGN", galactic=False)
     r = drawn_magnitude(rng, 16.0, 20.3, 0.35)
@@ -144,7 +153,7 @@ def draw_agn(settings: Settings, rng: np.random.Generator) -> Event:
     walk = lightcurves.damped_random_walk(rng, event.visits.jd, sigma, tau)
     colour = rng.normal(0.2, 0.15)
     slot = len(event.scene.x)
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         add_galaxy(rng, event.scene, event.x, event.y, r - rng.normal(0.5, 0.9))
         _vary(settings, rng, event, r + walk, colour, listed=False)
     else:
@@ -173,41 +182,51 @@ def _vary(settings: Settings, rng: np.random.Generator, event: Event, r: np.ndar
     """Give an event a point source of magnitude r(t); its mean over the template's visits becomes static light."""
     fid = event.visits.fid
     flux = _to_flux(settings, r + np.where(fid == 1, colour, 0.0))
-    end = _template_end(settings, event)
+    end = template_end(settings, event)
     means = {band: flux[:end][fid[:end] == band].mean() for band in (1, 2)}
     event.flux = flux - np.where(fid == 1, means[1], means[2])
     g, r_mean = (settings.zero_point - 2.5 * np.log10(means[band]) for band in (1, 2))
     slot = len(event.scene.x)
     add_star(rng, event.scene, event.x, event.y, r_mean, g - r_mean)
     event.scene.listed[slot] &= listed
-    begin = rng.integers(end, len(fid))
-    elapsed = event.visits.jd - event.visits.jd[begin]
+    elapsed = event.visits.jd - event.visits.jd[_epoch(settings, rng, event)]
     event.window = (elapsed >= 0) & (elapsed < WINDOW_DAYS)
 
 
 def _at_one_visit(settings: Settings, rng: np.random.Generator, event: Event) -> int:
     """Open the window at a single visit and return it."""
-    visit = int(rng.integers(_template_end(settings, event), len(event.visits)))
+    visit = _epoch(settings, rng, event)
     event.window[visit] = True
     return visit
 
 
+def _now_and_then(settings: Settings, rng: np.random.Generator, event: Event) -> None:
+    """Open the window at several visits within one season, as artefacts at one place recur."""
+    first = _at_one_visit(settings, rng, event)
+    last = np.searchsorted(event.visits.jd, event.visits.jd[first] + WINDOW_DAYS)
+    event.window[rng.integers(first, last, rng.geometric(0.25) - 1)] = True
+
+
 def draw_asteroid(settings: Settings, rng: np.random.Generator) -> Event:
-    """A moving object: there in one visit, nothing of it in the template. ASSUME: 15 to 20.8 mag, 0.35 dex per mag."""
+    """A moving object: there for a visit, nothing of it in the template.
+
+    ASSUME: from 15 mag to below the limit, 0.35 dex per mag; one in three is slow enough to be met again that night.
+    """
     event = _blank(settings, rng, "asteroid", galactic=False)
     visit = _at_one_visit(settings, rng, event)
     r = drawn_magnitude(rng, 15.0, settings.depth + 0.3, 0.35)
-    event.flux[visit] = _to_flux(settings, r + (0.5 if event.visits.fid[visit] == 1 else 0.0))
+    night = np.abs(event.visits.jd - event.visits.jd[visit]) < 0.5
+    event.window |= night & (rng.random() < 1 / 3)
+    event.flux[event.window] = _to_flux(settings, r + np.where(event.visits.fid == 1, 0.5, 0.0))[event.window]
     return event
 
 
 def draw_dipole(settings: Settings, rng: np.random.Generator) -> Event:
-    """A star or a galaxy's core that was badly aligned in a visit or three. ASSUME: 13.2 to 18 mag."""
+    """A star or a galaxy's core that is badly aligned now and then. ASSUME: 13.2 to 18 mag; half are galaxies."""
     event = _blank(settings, rng, "dipole", galactic=rng.random() < 0.5, artefact="dipole")
     r = drawn_magnitude(rng, 13.2, 18.0, 0.05)
-    (add_star if rng.random() < 0.6 else add_galaxy)(rng, event.scene, event.x, event.y, r)
-    for _ in range(rng.integers(1, 4)):
-        _at_one_visit(settings, rng, event)
+    (add_star if rng.random() < 0.5 else add_galaxy)(rng, event.scene, event.x, event.y, r)
+    _now_and_then(settings, rng, event)
     return event
 
 
@@ -215,8 +234,7 @@ def draw_saturated(settings: Settings, rng: np.random.Generator) -> Event:
     """A star too bright for the detector, whose remains in the difference are taken for a source."""
     event = _blank(settings, rng, "saturated star", galactic=rng.random() < 0.5, artefact="saturated")
     add_star(rng, event.scene, event.x, event.y, rng.uniform(10.5, 13.3))
-    for _ in range(rng.integers(1, 3)):
-        _at_one_visit(settings, rng, event)
+    _now_and_then(settings, rng, event)
     return event
 
 

@@ -113,7 +113,7 @@ def periodic(rng: np.random.Generator, jd: np.ndarray, fid: np.ndarray) -> np.nd
 
 def outbursts(rng: np.random.Generator, jd: np.ndarray) -> np.ndarray:
     """Brightening in mag (n,) of a dwarf nova: sudden rises of some magnitudes, days of plateau, a quick decline."""
-    recurrence = np.exp(rng.uniform(np.log(40), np.log(400)))
+    recurrence = np.exp(rng.uniform(np.log(40), np.log(1500)))
     starts = np.arange(jd[0] - 30 + rng.uniform(0, recurrence), jd[-1], recurrence)
     starts = starts + rng.normal(0, 0.2 * recurrence, len(starts))
     height = rng.uniform(2.0, 5.0)

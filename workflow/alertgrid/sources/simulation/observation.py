@@ -13,7 +13,7 @@ import numpy as np
 from alertgrid.columns import MISSING, SOURCE_SETS, STAMP_SIZE
 from alertgrid.errors import StudyError
 from alertgrid.sources.simulation import defects, imaging, optics, photometry
-from alertgrid.sources.simulation.events import Event, draw_event
+from alertgrid.sources.simulation.events import Event, draw_event, template_end
 from alertgrid.sources.simulation.naming import alert_number, object_name
 from alertgrid.sources.simulation.scene import counterpart_columns
 from alertgrid.sources.simulation.settings import Settings
@@ -117,6 +117,7 @@ def _watch(settings: Settings, rng: np.random.Generator, event: Event) -> _Log:
     # ASSUME: noise and residuals leave a false 3-sigma detection in one visit of four thousand, more at unlucky places.
     false = rng.random(len(snr)) < 0.00025 * np.exp(rng.normal(0, 1.5))
     detected = (np.abs(snr) >= HISTORY_THRESHOLD) & (np.abs(expected) > HISTORY_THRESHOLD / 2) | false
+    detected[: template_end(settings, event)] = False
     # ASSUME: neighbouring fields and other programmes cover the place as well.
     log = _Log(detected, np.full(len(snr), np.inf), {}, rng.uniform(1.2, 3.5))
     hopeful = event.window & ((np.abs(snr) > ALERT_THRESHOLD - 1.5) | bool(event.artefact))
@@ -184,8 +185,8 @@ class _Imager:
         """Everything one alert says apart from its history."""
         event, visits, rng = self.event, self.event.visits, self.rng
         zero_point = visits.zero_point[visit] + rng.normal(0, photometry.ZERO_POINT_ERROR)
-        # ASSUME: a position is as good as the seeing over the signal to noise, and never better than 0.05 pixels.
-        blur = float(np.hypot(0.05, 0.3 * visits.fwhm[visit] / detection.scorr))
+        # ASSUME: a position is as good as the seeing over the signal to noise, and never better than 0.15 pixels.
+        blur = float(np.hypot(0.15, 0.3 * visits.fwhm[visit] / detection.scorr))
         relative = detection.error / abs(detection.flux)
         return {
             "fid": int(visits.fid[visit]),
@@ -214,7 +215,7 @@ class _Imager:
         key = (band, int(near[0]))
         if key not in self.shapes:
             x, y = self.event.scene.x[near[0]], self.event.scene.y[near[0]]
-            self.shapes[key] = photometry.template_source(self.references[band], x, y)
+            self.shapes[key] = photometry.template_source(self.rng, self.references[band], x, y)
         return self.shapes[key]
 
 

@@ -99,7 +99,7 @@ def add_star(rng: np.random.Generator, scene: Scene, x: float, y: float, r: floa
     """A point source with a star's colour and star-galaxy score."""
     colour = rng.uniform(0.2, 1.4) if colour is None else colour
     # ASSUME: the score of stars falls from near 1 to ambiguous as they fade towards the catalogue's limit.
-    score = _logistic(rng.normal(4.5 - 1.1 * max(r - 18.5, 0), 1.5))
+    score = _logistic(rng.normal(4.2 - 1.1 * max(r - 18.5, 0), 1.8))
     scene.add(x, y, r + colour, r, *_catalogued(rng, score, r))
 
 
@@ -113,7 +113,7 @@ def add_galaxy(
     drawn = 3.0 / PIXEL_SCALE * 10 ** (-0.16 * (r - 17) + rng.normal(0, 0.17))
     radius = float(np.clip(drawn if radius is None else radius, 0.2, 14.0))
     shape = galaxies.draw_galaxy(rng, radius, armed=r < 17.5 and radius > 3)
-    score = _logistic(rng.normal(-4.5 + 0.9 * max(r - 18.0, 0), 1.7))
+    score = _logistic(rng.normal(-3.5 + 0.8 * max(r - 18.0, 0), 2.2))
     score, listed = _catalogued(rng, score, r)
     scene.add(x, y, r + rng.normal(0.65, 0.15), r, score, listed, shape if r < RESOLVED_LIMIT else None)
     return shape
@@ -121,7 +121,7 @@ def add_galaxy(
 
 def _catalogued(rng: np.random.Generator, score: float, r: float) -> tuple[float, bool]:
     """Score and presence in the catalogue: faint objects often lack a score (0.5) or are missed."""
-    scoreless = rng.random() < 0.04 + 0.3 * _logistic(2 * (r - 21.5))
+    scoreless = rng.random() < 0.08 + 0.3 * _logistic(2 * (r - 21.5))
     listed = rng.random() < _logistic(4 * (22.6 - r))
     return (0.5 if scoreless else float(np.clip(score, 0, 1))), bool(listed)
 
