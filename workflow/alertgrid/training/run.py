@@ -139,7 +139,8 @@ class _Plan:
     def __init__(self, data: Data, spec: RunSpec, recipe: Recipe, models: Mapping[str, Any], sources: Sources):
         self.data, self.spec, self.recipe, self.models, self.sources = data, spec, recipe, dict(models), sources
         self.selection = _select(data.catalogue, spec, recipe)
-        self.resolved = resolve_settings(spec.architecture, models)
+        # Through JSON, so that what is kept in memory and what is read back are the same.
+        self.resolved = json.loads(json.dumps(resolve_settings(spec.architecture, models)))
         self.hashes = {**data.hashes, **sources.hashes()}
 
     def fingerprint(self) -> str:

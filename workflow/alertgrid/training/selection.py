@@ -36,7 +36,7 @@ class Selection:
 
 
 def select(
-    catalogue: pd.DataFrame, *, fraction: float, draw: int, n_max: int, labels: str = "true", seed: int = 0
+    catalogue: pd.DataFrame, *, fraction: float, draw: int, n_max: int, labels: str = "given", seed: int = 0
 ) -> Selection:
     """Choose the rows of a run.
 
@@ -48,7 +48,7 @@ def select(
         Share of the training objects, and which ranking of them.
     n_max : int
         Most alerts per object (see `limit_alerts`), 0 for no limit.
-    labels : {"true", "permuted"}
+    labels : {"given", "permuted"}
         The control permutes labels over objects, with `seed`.
 
     Raises

@@ -21,7 +21,7 @@ class RunSpec:
     seed: int
     draw: int = 0
     stamps: str = "all"
-    labels: str = "true"
+    labels: str = "given"
 
     @property
     def cell(self) -> str:
