@@ -12,9 +12,9 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-# include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/train.smk"
-# include: "workflow/rules/report.smk"
+include: "workflow/rules/report.smk"
 
 
 localrules:

@@ -33,7 +33,7 @@ POLICIES = ("bts_p1", "bts_p2", "prod_p1", "prod_p2")
 def _axes(cell: str) -> dict[str, str]:
     parts = cell.split("-")
     stamps = "science_template" if "science_template" in parts else "all"
-    labels = "permuted" if parts[-1] == "permuted" else "true"
+    labels = "permuted" if parts[-1] == "permuted" else "given"
     names = ("architecture", "pretraining", "inputs")
     return {**dict(zip(names, parts[:3], strict=True)), "stamps": stamps, "labels": labels}
 

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--encoder", type=Path, help="folder of the initial weights")
     train.add_argument("--inputs", required=True, choices=("image", "metadata", "fusion", "joint"))
     train.add_argument("--stamps", default="all", choices=tuple(STAMP_SETS))
-    train.add_argument("--labels", default="true", choices=("true", "permuted"))
+    train.add_argument("--labels", default="given", choices=("given", "permuted"))
     train.add_argument("--fraction", type=float, required=True, help="share of the training objects, in (0, 1]")
     train.add_argument("--seed", type=int, required=True)
     train.add_argument("--draw", type=int, required=True, help="which ranking of the training objects")

@@ -143,7 +143,7 @@ def _image_cells(study: Study, **axes: str) -> list[str]:
     """Cells of encoders with true labels and these axes."""
     return [
         cell
-        for cell in study.find(**{"labels": "true", **axes})
+        for cell in study.find(**{"labels": "given", **axes})
         if study.cells.at[cell, "architecture"] != "external" and study.cells.at[cell, "inputs"] != "metadata"
     ]
 

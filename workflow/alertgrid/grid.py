@@ -23,10 +23,10 @@ METADATA_CELL = "metadata_net-none-metadata"
 INPUTS = ("image", "metadata", "fusion", "joint")
 
 
-def cell_name(architecture: str, pretraining: str, inputs: str, stamps: str = "all", labels: str = "true") -> str:
+def cell_name(architecture: str, pretraining: str, inputs: str, stamps: str = "all", labels: str = "given") -> str:
     """Name of a cell, for example `convnext_pico-galaxies-fusion`."""
     parts = [architecture, pretraining, inputs]
-    parts += [stamps] * (stamps != "all") + [labels] * (labels != "true")
+    parts += [stamps] * (stamps != "all") + [labels] * (labels != "given")
     return "-".join(parts)
 
 
@@ -114,7 +114,7 @@ def _cells(architectures, pretraining, inputs, stamps, exclude) -> list[dict[str
 def _cell(architecture: str, pretraining: str, inputs: str, stamps: str) -> dict[str, str]:
     """One cell with true labels."""
     cell = {"architecture": architecture, "pretraining": pretraining, "inputs": inputs, "stamps": stamps}
-    return {**cell, "labels": "true"}
+    return {**cell, "labels": "given"}
 
 
 def _check_possible(cell: Mapping[str, str]) -> None:

@@ -2,20 +2,22 @@
 
 
 def finished_runs(wildcards):
-    """Predictions that the tables stand on: all of the grid, or with --config partial=true those that exist."""
+    """Runs that the tables stand on: all of the grid, or with --config partial=true those that exist."""
     wanted = [f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"]]
     return [path for path in wanted if Path(path).exists()] if config.get("partial") else wanted
 
 
 rule tabulate:
-    """Metrics, intervals, differences and costs of all runs as tidy tables."""
+    """Judge all runs: metrics, intervals, differences and costs as tidy tables."""
     input:
         catalogue="<study>/catalogue.h5",
-        grid="<study>/grid.csv",
+        dataset="<study>/dataset.h5",
         refused="<study>/refused.csv",
+        grid="<study>/grid.csv",
         runs=finished_runs,
+        encoders=encoder_scores,
     output:
-        tables=directory("<study>/report/tables"),
+        directory("<study>/report/tables"),
     log:
         "<study>/logs/tabulate.log",
     conda:
@@ -23,62 +25,106 @@ rule tabulate:
     params:
         runs=f"{FOLDER}/runs",
         settings=SETTINGS["report"],
-        code=code_of("tables", "metrics", "policies", "comparison", "claims", "predictions"),
+        code=code_of("tables", "metrics", "policies", "comparison", "multiplier", "ranking", "claims", "predictions"),
     script:
         "../scripts/tabulate.py"
 
 
 rule draw_figures:
-    """Figures of the report, as PDF and PNG."""
+    """Draw what the tables say, as PDF and PNG."""
     input:
         tables="<study>/report/tables",
         catalogue="<study>/catalogue.h5",
-        dataset="<study>/dataset.h5",
     output:
-        figures=report(
-            directory("<study>/report/figures"),
-            patterns=["{name}.png"],
+        report(
+            directory("<study>/report/figures/results"),
+            patterns=["{figure}.png"],
             caption="../report/figures.rst",
-            category="Figures",
-            labels={"figure": "{name}"},
+            category="Results",
+            labels={"figure": "{figure}"},
         ),
     log:
         "<study>/logs/draw_figures.log",
     conda:
         "../../envs/study.yaml"
     params:
-        runs=f"{FOLDER}/runs",
         code=code_of("figures"),
     script:
         "../scripts/draw_figures.py"
 
 
+rule draw_sheet:
+    """Show alerts of every source set, as a person would look at them."""
+    input:
+        "<study>/dataset.h5",
+    output:
+        report(
+            directory("<study>/report/figures/sheet"),
+            patterns=["{figure}.png"],
+            caption="../report/figures.rst",
+            category="Alerts",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "<study>/logs/draw_sheet.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        code=code_of("figures"),
+    script:
+        "../scripts/draw_sheet.py"
+
+
+rule draw_examples:
+    """Show the alerts that the best run judged surest, rightly and wrongly."""
+    input:
+        dataset="<study>/dataset.h5",
+        tables="<study>/report/tables",
+    output:
+        report(
+            directory("<study>/report/figures/examples"),
+            patterns=["{figure}.png"],
+            caption="../report/figures.rst",
+            category="Alerts",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "<study>/logs/draw_examples.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        runs=f"{FOLDER}/runs",
+        code=code_of("figures"),
+    script:
+        "../scripts/draw_examples.py"
+
+
 rule write_page:
-    """One static page with everything, and a card for each cell."""
+    """Write the report as one static page."""
     input:
         tables="<study>/report/tables",
-        figures="<study>/report/figures",
+        figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
+        templates=workflow.source_path("../report/page.html.j2"),
     output:
-        page="<study>/report/index.html",
-        cards=directory("<study>/report/cards"),
+        "<study>/report/index.html",
     log:
         "<study>/logs/write_page.log",
     conda:
         "../../envs/study.yaml"
     params:
         study=config["study"],
-        code=code_of("page", "cards"),
+        code=code_of("page"),
     script:
         "../scripts/write_page.py"
 
 
 rule check_results:
-    """Facts that any true result obeys."""
+    """Ask the results for facts that any true result obeys."""
     input:
         tables="<study>/report/tables",
         catalogue="<study>/catalogue.h5",
         grid="<study>/grid.csv",
-        tests=workflow.source_path("../../tests/results/test_results.py"),
+        tests=f"{workflow.basedir}/tests/results/test_results.py",
     output:
         "<study>/report/checked.txt",
     log:
@@ -87,6 +133,8 @@ rule check_results:
         "../../envs/study.yaml"
     params:
         folder=FOLDER,
+        # Whether every image network must beat chance; empty means no.
+        signal="yes" if SETTINGS["expect_signal"] else "",
     shell:
-        "ALERTGRID_RESULTS={params.folder} python -m pytest -p no:cacheprovider {input.tests} > {log} 2>&1"
+        "ALERTGRID_RESULTS={params.folder} ALERTGRID_EXPECT_SIGNAL={params.signal} python -m pytest -p no:cacheprovider {input.tests} > {log} 2>&1"
         " && cp {log} {output}"

@@ -199,7 +199,7 @@ def best_run(tables: str | Path) -> str:
     """
     path = Path(tables) / "runs.csv"
     runs = pd.read_csv(path)
-    runs = runs[(runs["inputs"] == "image") & (runs["labels"].astype(str).str.lower() == "true")]
+    runs = runs[(runs["inputs"] == "image") & (runs["labels"] == "given")]
     if runs["val_auc"].notna().sum() == 0:
         raise StudyError(str(path), "no image run has finished", "at least one", "let the study train one")
     return str(runs.loc[runs["val_auc"].idxmax(), "run"])

@@ -72,8 +72,8 @@ def parse_cell(cell: str) -> dict[str, str]:
     """
     parts = cell.split("-")
     if len(parts) < 3:
-        return {"architecture": cell, "pretraining": "", "inputs": "", "stamps": "", "labels": "true"}
-    labels = "permuted" if parts[-1] == "permuted" else "true"
+        return {"architecture": cell, "pretraining": "", "inputs": "", "stamps": "", "labels": "given"}
+    labels = "permuted" if parts[-1] == "permuted" else "given"
     stamps = [part for part in parts[3:] if part != "permuted"]
     axes = dict(zip(("architecture", "pretraining", "inputs"), parts, strict=False))
     return {**axes, "stamps": stamps[0] if stamps else "all", "labels": labels}

@@ -13,7 +13,7 @@ from ..multiplier import Bootstrap, data_multiplier
 from .evaluate import CellResult
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
-EXTERNAL = {"architecture": "external", "pretraining": "none", "inputs": "", "stamps": "", "labels": "true"}
+EXTERNAL = {"architecture": "external", "pretraining": "none", "inputs": "", "stamps": "", "labels": "given"}
 
 
 @dataclass
@@ -82,7 +82,7 @@ def performance(study: Study) -> pd.DataFrame:
 
 def efficiency(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """efficiency.csv: performance against the number of training sources; permuted and external cells left out."""
-    kept = table[(table["labels"] == "true") & (table["architecture"] != "external")]
+    kept = table[(table["labels"] == "given") & (table["architecture"] != "external")]
     sizes = [study.sizes.get(key, (np.nan, np.nan)) for key in zip(kept["cell"], kept["fraction"], strict=True)]
     columns = {name: [size[i] for size in sizes] for i, name in enumerate(("n_train_sources", "n_train_alerts"))}
     return kept.assign(**columns)
@@ -90,7 +90,7 @@ def efficiency(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def pairs(study: Study, baseline: str) -> Iterator[tuple[str, str, str]]:
     """Yield (kind, cell, reference) of every comparison the report makes, permuted controls left out."""
-    for cell in study.cells.index[study.cells["labels"] == "true"]:
+    for cell in study.cells.index[study.cells["labels"] == "given"]:
         axes = study.axes(cell)
         wanted = list(_references(axes, study, baseline))
         yield from ((kind, cell, reference) for kind, reference in wanted if reference != cell)
@@ -99,7 +99,7 @@ def pairs(study: Study, baseline: str) -> Iterator[tuple[str, str, str]]:
 def _references(axes: dict[str, str], study: Study, baseline: str) -> Iterator[tuple[str, str]]:
     """What one cell is compared with, by kind."""
     if axes["architecture"] == "external":
-        standard = {"architecture": baseline, "pretraining": "none", "stamps": "all", "labels": "true"}
+        standard = {"architecture": baseline, "pretraining": "none", "stamps": "all", "labels": "given"}
         yield from (("external", name) for name in study.find(**standard))
         return
     same = dict(axes)
@@ -118,7 +118,7 @@ def _references(axes: dict[str, str], study: Study, baseline: str) -> Iterator[t
         yield from (("stamps", name) for name in study.find(**{**axes, "stamps": "all"}))
     if axes["inputs"] in ("fusion", "joint"):
         yield from (("inputs", name) for name in study.find(**{**axes, "inputs": "image"}))
-        yield from (("inputs", name) for name in study.find(inputs="metadata", labels="true"))
+        yield from (("inputs", name) for name in study.find(inputs="metadata", labels="given"))
 
 
 def differences(study: Study, baseline: str, metrics: Sequence[str]) -> pd.DataFrame:

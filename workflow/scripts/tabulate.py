@@ -1,0 +1,18 @@
+"""Predictions and records of all runs -> the tables of the report."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from alertgrid.tables import write_tables
+
+write_tables(
+    catalogue=snakemake.input.catalogue,
+    dataset=snakemake.input.dataset,
+    refused=snakemake.input.refused,
+    grid=snakemake.input.grid,
+    encoders=snakemake.input.encoders,
+    runs=snakemake.params.runs,
+    output=snakemake.output[0],
+    **snakemake.params.settings,
+)

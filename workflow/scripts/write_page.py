@@ -1,0 +1,14 @@
+"""Tables and figures -> one static page."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from alertgrid.page import write_page
+
+write_page(
+    snakemake.output[0],
+    study=snakemake.params.study,
+    tables=snakemake.input.tables,
+    figures=snakemake.input.figures,
+)
