@@ -117,7 +117,7 @@ def test_jobs_of_another_study_are_no_orphans(study, slurm, tmp_path):
     queue(slurm, tmp_path, ("1", "alertgrid_abc-1", "rule_train"), ("2", "alertgrid_xyz-2", "rule_train"))
     log = tmp_path / "snakemake.log"
     log.write_text("Building DAG\nSLURM run ID: alertgrid_abc-1\n")
-    with guard.begin(tmp_path / "results" / "other", log, workdir=tmp_path / "empty"):
+    with guard.begin(tmp_path / "results" / "other", [str(log)], workdir=tmp_path / "empty"):
         assert [job.number for job in guard.orphans(study)] == ["2"]
 
 
@@ -328,5 +328,5 @@ def test_a_slurm_task_that_was_killed_is_noticed_without_accounting(tmp_path, mo
 
 
 def test_the_lock_file_of_a_controller_names_its_log(study, slurm):
-    with guard.begin(study, "snakemake.log"):
-        assert locks.read(study / guard.LOCK)["log"] == str(Path("snakemake.log").resolve())
+    with guard.begin(study, ["snakemake.log"]):
+        assert locks.read(study / guard.LOCK)["logs"] == [str(Path("snakemake.log").resolve())]

@@ -66,7 +66,7 @@ class Lock:
 
 @contextlib.contextmanager
 def hold(
-    path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: float = 1.0, **notes: str
+    path: str | Path, what: str, wait_seconds: float = 0.0, poll_seconds: float = 1.0, **notes: Any
 ) -> Iterator[Lock]:
     """Hold a lock for the length of a `with` block.
 
@@ -80,7 +80,7 @@ def hold(
         How long to wait for a live holder to end before refusing.
     poll_seconds : float
         Time between two looks.
-    **notes : str
+    **notes
         Kept in the file for whoever reads it.
 
     Raises
@@ -125,7 +125,7 @@ def read(path: Path) -> dict[str, Any]:
         return {"what": "starting"}
 
 
-def _claim(path: Path, what: str, notes: Mapping[str, str]) -> Lock | None:
+def _claim(path: Path, what: str, notes: Mapping[str, Any]) -> Lock | None:
     """Take the lock if it is free or its holder is dead."""
     seen = read(path)
     if seen:

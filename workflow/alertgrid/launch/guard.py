@@ -48,15 +48,15 @@ def warn(folder: str | Path, arguments: Sequence[str] = ()) -> None:
     print(f"Note: {error}", file=sys.stderr, flush=True)
 
 
-def begin(folder: str | Path, log: str | Path = "", workdir: str | Path = ".") -> contextlib.ExitStack:
+def begin(folder: str | Path, logs: Sequence[str] = (), workdir: str | Path = ".") -> contextlib.ExitStack:
     """Take the study for this Snakemake, until it ends.
 
     Parameters
     ----------
     folder : path
         `results/{study}`.
-    log : path
-        Snakemake's own log, which names its jobs.
+    logs : sequence of paths
+        Snakemake's own logs (`log` in its `onstart`), which name its jobs.
     workdir : path
         Folder that jobs are submitted from.
 
@@ -67,7 +67,9 @@ def begin(folder: str | Path, log: str | Path = "", workdir: str | Path = ".") -
     """
     folder, stack = Path(folder), contextlib.ExitStack()
     left = orphans(folder, workdir)
-    stack.enter_context(locks.hold(folder / LOCK, f"study {folder.name}", log=str(Path(log).resolve())))
+    stack.enter_context(
+        locks.hold(folder / LOCK, f"study {folder.name}", logs=[str(Path(log).resolve()) for log in logs])
+    )
     if left:
         stack.close()
         raise StudyError(
@@ -102,8 +104,9 @@ def _run_ids(paths) -> set[str]:
     """Names under which the controllers that left these locks have submitted."""
     found = set()
     for path in paths:
-        with contextlib.suppress(OSError):
-            found |= set(RUN_ID.findall(Path(locks.read(path)["log"]).read_text(encoding="utf-8")))
+        for log in locks.read(path).get("logs", ()):
+            with contextlib.suppress(OSError):
+                found |= set(RUN_ID.findall(Path(log).read_text(encoding="utf-8")))
     return found
 
 

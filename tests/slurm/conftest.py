@@ -1,0 +1,194 @@
+"""A real Slurm on this machine for the length of the tests, and the stand-in study that is disturbed on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from alertgrid.launch import scheduler
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+# Longest that one Snakemake may take; a hanging controller must not hang the tests.
+LIMIT_SECONDS = 420
+
+
+def pytest_collection_modifyitems(items):
+    """Everything in this folder needs Slurm."""
+    for item in items:
+        if HERE in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.slurm)
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """Start the cluster; where that cannot be done, skip with the reason, except in CI, which says so by failing."""
+    started = subprocess.run([HERE / "start.sh"], capture_output=True, text=True)
+    if started.returncode:
+        reason = f"no Slurm on this machine: {started.stderr.strip()}"
+        if os.environ.get("CI") and os.environ.get("ALERTGRID_ALLOW_NO_SLURM") != "1":
+            pytest.fail(f"{reason} (ALERTGRID_ALLOW_NO_SLURM=1 turns this into a skip)")
+        pytest.skip(reason)
+    yield
+    subprocess.run([HERE / "stop.sh"], check=True)
+
+
+@pytest.fixture(autouse=True)
+def no_jobs_left(request):
+    """A test that failed must not leave jobs to the next one."""
+    yield
+    if "slurm" in request.fixturenames:
+        subprocess.run(["scontrol", "update", f"nodename={os.uname().nodename}", "state=resume"], capture_output=True)
+        subprocess.run(["scancel", "--me"])
+        wait_until(lambda: not squeue(), 60)
+
+
+def wait_until(condition, seconds: float, what: str = "the condition"):
+    """Return the first true value of a condition; fail after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} was not met within {seconds} s"
+        time.sleep(0.2)
+    return value
+
+
+def squeue(states: str = "running,pending,completing,configuring,suspended") -> list[str]:
+    """Numbers of jobs in Slurm."""
+    answer = subprocess.run(
+        ["squeue", "--noheader", f"--states={states}", "--format=%i"], capture_output=True, text=True
+    )
+    return answer.stdout.split()
+
+
+def small_profile(source: str, target: Path, runtime: int | None = None) -> Path:
+    """A profile of the project, with the requests of its jobs cut down to the test node and quicker polling."""
+    profile = yaml.safe_load((ROOT / "profiles" / source / "profile.yaml").read_text())
+    profile["slurm-init-seconds-before-status-checks"] = 1
+    profile["latency-wait"] = 5
+    profile["default-resources"] |= {"mem_mb": 1000, "runtime": 5}
+    for resources in profile["set-resources"].values():
+        resources |= {"mem_mb": "1200 * attempt", "runtime": runtime or 5}
+        # Five minutes before a limit of five minutes would be at once.
+        if "signal" in resources.get("slurm_extra", ""):
+            resources["slurm_extra"] = "--open-mode=append"
+    profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "profile.yaml").write_text(yaml.safe_dump(profile))
+    return target
+
+
+class Study:
+    """A folder with a workflow, in which Snakemake is started as a person would start it."""
+
+    def __init__(self, folder: Path, profile: str = "slurm", epochs: int = 4, pace: float = 0.2, runtime: int = 5):
+        self.folder, self.results = folder, folder / "results" / "toy"
+        shutil.copytree(HERE / "standin", folder, dirs_exist_ok=True)
+        small_profile(profile, folder / "profiles" / "slurm", runtime)
+        self.config = ["study=toy", f"package={ROOT / 'workflow'}", f"epochs={epochs}", f"pace={pace}"]
+        bin_folder = Path(sys.executable).parent
+        self.environment = {
+            **os.environ,
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "workflow"),
+        }
+
+    def command(self, *options: str, profile: str = "profiles/slurm") -> list[str]:
+        """The Snakemake call."""
+        words = [sys.executable, "-m", "snakemake", "--workflow-profile", profile, *options]
+        return [*words, "--config", *self.config]
+
+    def start(self, *options: str) -> subprocess.Popen:
+        """Start Snakemake in the background, in a session of its own, with its output in controller.log."""
+        with open(self.folder / "controller.log", "a") as log:
+            return subprocess.Popen(
+                self.command(*options),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, condition, seconds: float, process: subprocess.Popen):
+        """Wait for a condition while Snakemake runs; its log is shown when it ends before that."""
+
+        def met():
+            value = condition()
+            assert value or process.poll() is None, self.log()[-3000:]
+            return value
+
+        return wait_until(met, seconds)
+
+    def finish(self, process: subprocess.Popen, seconds: float = LIMIT_SECONDS) -> int:
+        """Wait for a Snakemake; interrupt one that hangs, which cancels its jobs."""
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            pytest.fail(f"Snakemake was not done after {seconds} s\n{self.log()[-3000:]}")
+
+    def run(self, command: list[str], seconds: float = LIMIT_SECONDS) -> subprocess.CompletedProcess:
+        """Run any command in the study's folder."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=seconds
+        )
+
+    def alertgrid(self, *words: str, code: str = "run_resume") -> list[str]:
+        """A subcommand of the launch room, called as __main__ does."""
+        name = code.removeprefix("run_")
+        program = (
+            "import argparse, sys\nfrom alertgrid.launch import command\nparser = argparse.ArgumentParser()\n"
+            f"command.add_{name}_arguments(parser)\nsys.exit(command.{code}(parser.parse_args()))"
+        )
+        extra = ["--config", *self.config]
+        return [sys.executable, "-c", program, "--study", "toy", "--profile", "profiles/slurm", *words, "--", *extra]
+
+    def log(self) -> str:
+        """What Snakemake has said so far."""
+        return (self.folder / "controller.log").read_text()
+
+    def lines(self, seed: int, name: str) -> list[int]:
+        """Epochs that a run has `begun` or `saved`, in order."""
+        path = self.results / "checkpoints/cell/f1" / f"s{seed}" / name
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def job_of(self, seed: int) -> str | None:
+        """Number of the active Slurm job of a run."""
+        jobs = [job for job in scheduler.jobs_in(self.folder) if job.comment == f"rule_train_wildcards_{seed}"]
+        return jobs[0].number if jobs else None
+
+    def results_of(self) -> dict[int, str]:
+        """Content of every run.json."""
+        folder = self.results / "runs/cell/f1"
+        return {seed: (folder / f"s{seed}" / "run.json").read_text() for seed in range(4)}
+
+
+@pytest.fixture
+def make_study(tmp_path, slurm):
+    """A study with chosen profile, epochs, pace and time limit."""
+    return lambda **options: Study(tmp_path / "study", **options)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """Results of the stand-in study, run undisturbed on this machine: epochs -> texts of run.json."""
+    known = {}
+
+    def run(epochs: int) -> dict[int, str]:
+        if epochs not in known:
+            study = Study(tmp_path_factory.mktemp("reference"), epochs=epochs, pace=0)
+            command = study.command("--cores", "2", profile=str(ROOT / "profiles" / "local"))
+            done = study.run(command)
+            assert done.returncode == 0, done.stderr[-3000:]
+            known[epochs] = study.results_of()
+        return known[epochs]
+
+    return run
