@@ -140,7 +140,7 @@ def _mean(groups: Sequence[Group], weight: float = 1.0) -> list[tuple[float, Gro
 
 
 def _image_cells(study: Study, **axes: str) -> list[str]:
-    """Cells of encoders with true labels and these axes."""
+    """Cells of encoders on the labels as given and these axes."""
     return [
         cell
         for cell in study.find(**{"labels": "given", **axes})

@@ -1,4 +1,4 @@
-"""The one error a user should ever meet: where, what, what was expected, what to do."""
+"""The one error a user should ever meet (where, what, what was expected, what to do), and the one that is no failure."""
 
 from __future__ import annotations
 
@@ -24,3 +24,7 @@ class StudyError(Exception):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}\n  expected: {self.expected}\n  what to do: {self.remedy}"
+
+
+class Interrupted(Exception):
+    """A training was asked to stop; it is saved and can be continued."""

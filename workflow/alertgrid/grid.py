@@ -112,7 +112,7 @@ def _cells(architectures, pretraining, inputs, stamps, exclude) -> list[dict[str
 
 
 def _cell(architecture: str, pretraining: str, inputs: str, stamps: str) -> dict[str, str]:
-    """One cell with true labels."""
+    """One cell on the labels as given."""
     cell = {"architecture": architecture, "pretraining": pretraining, "inputs": inputs, "stamps": stamps}
     return {**cell, "labels": "given"}
 

@@ -195,7 +195,7 @@ def best_run(tables: str | Path) -> str:
     Raises
     ------
     StudyError
-        No image run on true labels has finished.
+        No image run on the labels as given has finished.
     """
     path = Path(tables) / "runs.csv"
     runs = pd.read_csv(path)

@@ -27,7 +27,7 @@ _AXES = {
     "pretraining": ("", "where the initial weights come from"),
     "inputs": ("", "image, metadata or fusion"),
     "stamps": ("", "which cutouts the network sees"),
-    "labels": ("", "true, or permuted for a control that must not beat chance"),
+    "labels": ("", "given, or permuted for a control that must not beat chance"),
 }
 
 SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {

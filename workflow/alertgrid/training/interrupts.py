@@ -13,11 +13,9 @@ import threading
 import time
 from types import FrameType
 
+from ..errors import Interrupted
+
 EXIT_STATUS = os.EX_TEMPFAIL
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; it is saved and can be continued."""
 
 
 class Watch:

@@ -1,0 +1,44 @@
+"""`python -m alertgrid pretrain ...`: one pre-training by hand, one value per option, as the workflow starts it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..options import add_machine_arguments, mapping
+
+
+def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a pre-training."""
+    parser.add_argument("--architecture", required=True)
+    parser.add_argument("--corpus", type=mapping, required=True, help="settings of the corpus, JSON or @file")
+    parser.add_argument("--start", type=Path, help="encoder folder to start from")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
+    parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
+    for name in ("checkpoints", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    add_machine_arguments(parser)
+
+
+def run_pretrain(options: argparse.Namespace) -> int:
+    """Pre-train one encoder and print one line."""
+    from ..corpora import load_corpus
+    from ..training import Recipe, find_deadline
+    from .run import pretrain
+
+    manifest = pretrain(
+        load_corpus(options.corpus),
+        options.architecture,
+        options.output,
+        options.checkpoints,
+        start=options.start,
+        models=options.models,
+        recipe=Recipe.parse(options.training),
+        seed=options.seed,
+        device=options.device,
+        threads=options.threads,
+        deadline=find_deadline(options.deadline, options.budget_seconds),
+    )
+    print(f"{options.architecture}: trained on {' -> '.join(manifest['trained_on'])}", flush=True)
+    return 0
