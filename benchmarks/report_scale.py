@@ -49,12 +49,15 @@ def catalogue(alerts: int, per_source: int, rng: np.random.Generator) -> pd.Data
 
 def grid(cells: int, fractions: int, seeds: int) -> pd.DataFrame:
     """Runs of `cells` cells: three architectures, pre-trainings, inputs and stamps in turn, and a permuted control."""
-    names = [("btsbot_cnn", "none", "image", "all", "true"), ("metadata_net", "none", "metadata", "all", "true")]
-    names += [(a, p, "image", "all", "true") for a in ("convnext_pico", "maxvit_tiny") for p in ("none", "galaxyzoo")]
-    names += [(a, "none", "fusion", "all", "true") for a in ("btsbot_cnn", "convnext_pico")]
-    names += [("convnext_pico", "imagenet", "image", "all", "true"), ("btsbot_cnn", "none", "image", "all", "permuted")]
-    names += [("convnext_pico", "none", "image", "science_template", "true")]
-    names += [(f"net{i}", "none", "image", "all", "true") for i in range(max(cells - len(names), 0))]
+    names = [("btsbot_cnn", "none", "image", "all", "given"), ("metadata_net", "none", "metadata", "all", "given")]
+    names += [(a, p, "image", "all", "given") for a in ("convnext_pico", "maxvit_tiny") for p in ("none", "galaxyzoo")]
+    names += [(a, "none", "fusion", "all", "given") for a in ("btsbot_cnn", "convnext_pico")]
+    names += [
+        ("convnext_pico", "imagenet", "image", "all", "given"),
+        ("btsbot_cnn", "none", "image", "all", "permuted"),
+    ]
+    names += [("convnext_pico", "none", "image", "science_template", "given")]
+    names += [(f"net{i}", "none", "image", "all", "given") for i in range(max(cells - len(names), 0))]
     rows = []
     for architecture, pretraining, inputs, stamps, labels in names[:cells]:
         cell = cell_name(architecture, pretraining, inputs, stamps, labels)
@@ -113,9 +116,8 @@ def main() -> None:
         seconds, busy = time.perf_counter() - start, time.process_time() - busy
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(
-        f"{len(runs)} runs x {arguments.alerts} test alerts: {seconds:.1f} s with {arguments.workers} processes, {busy:.1f} s CPU in the parent"
-    )
+    print(f"{len(runs)} runs x {arguments.alerts} test alerts: {seconds:.1f} s with {arguments.workers} processes")
+    print(f"{busy:.1f} s of CPU in the parent")
     print(f"peak memory {own:.2f} GiB in the parent, {child:.2f} GiB in the largest child")
     print({name: len(frame) for name, frame in tables.items()})
 

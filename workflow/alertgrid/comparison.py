@@ -176,9 +176,10 @@ def total_variance(terms: Sequence[tuple[float, Group]]) -> tuple[float, float]:
         k = len(member.values)
         if k > 1 and not member.fixed:
             between = member.values.var(ddof=1)
-            total += weight**2 * max(between - member.interaction, 0.0) / k
-            # The uncertainty of `between` enters whole, whatever is subtracted from it.
-            noise += (weight**2 * between / k) ** 2 / (k - 1)
+            if between > member.interaction:
+                total += weight**2 * (between - member.interaction) / k
+                # The uncertainty of `between` enters whole, whatever is subtracted from it.
+                noise += (weight**2 * between / k) ** 2 / (k - 1)
     return total, total**2 / noise if noise > 0 else np.inf
 
 
