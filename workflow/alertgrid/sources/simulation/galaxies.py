@@ -121,6 +121,6 @@ def _armed_disk(galaxy: Galaxy) -> np.ndarray:
     winding = np.log(np.maximum(radius, 0.05)) / np.tan(galaxy.arm_pitch)
     wave = np.cos(galaxy.arm_number * (np.arctan2(minor, major) - winding) + galaxy.arm_phase)
     # Arms fade into the centre, where a logarithmic spiral winds without end.
-    contrast = galaxy.arm_strength * radius**2 / (1 + radius**2)
+    contrast = galaxy.arm_strength * radius**2 / (0.3 + radius**2)
     light = np.exp(-radius) * (1 + contrast * wave)
     return fft.rfft2(fft.ifftshift(light / light.sum()))
