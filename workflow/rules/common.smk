@@ -26,7 +26,7 @@ pathvars:
 
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
-PATH_KEYS = {"folder", "labels", "history", "images", "targets"}
+PATH_KEYS = {"folder", "file", "labels", "history", "images"}
 RUN_FILES = ("weights.safetensors", "last.safetensors", "history.csv", "predictions.h5", "run.json")
 
 
@@ -47,6 +47,9 @@ def resolve():
         settings = resolve_study(config, schema)
         where = f"studies.{config['study']}"
         settings["data"] = existing_paths(settings["data"], f"{where}.data")
+        for name, spec in settings["pretraining"].items():
+            if "corpus" in spec:
+                spec["corpus"] = existing_paths(spec["corpus"], f"{where}.pretraining.{name}.corpus")
         return settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
     except StudyError as error:
         raise WorkflowError(str(error))
