@@ -1,5 +1,7 @@
 """Networks as published: layers, parameter counts, frozen fusion in both modes, input normalisation, settings."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -206,11 +208,12 @@ def test_settings_merge_by_section_and_architecture():
         "architectures": {"maxvit_tiny": {"input_size": 224, "head": {"widths": [9]}}},
     }
     resolved = resolve_settings("maxvit_tiny", settings)
-    assert resolved["head"] == {"widths": (9,), "dropout": 0.1}
+    assert resolved["head"] == {"widths": [9], "dropout": 0.1}
     assert resolved["input_size"] == 224
     assert resolve_settings("convnext_pico", settings)["input_size"] == "native"
+    assert json.loads(json.dumps(resolved)) == resolved
     cnn = resolve_settings("btsbot_cnn", {"cnn": {"configuration": "image_only", "kernel": 5}})["cnn"]
-    assert (cnn["channels"], cnn["kernel"], cnn["dropout"]) == ((64, 16), 5, 0.45)
+    assert (cnn["channels"], cnn["kernel"], cnn["dropout"]) == ([64, 16], 5, 0.45)
 
 
 @pytest.mark.parametrize(

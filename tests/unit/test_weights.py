@@ -173,11 +173,19 @@ def test_imagenet_is_timms_tag(fake_hub, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("name", "architecture"), [("galaxyzoo", "resnet18"), ("imagenet", "resnet999"), ("mars", "resnet18")]
+    ("name", "architecture"), [("galaxyzoo", "resnet18"), ("imagenet", "btsbot_cnn"), ("mars", "resnet18")]
 )
 def test_unpublished_weights_are_refused(name, architecture):
     with pytest.raises(StudyError, match="no published weights"):
         hub.hub_source(name, architecture)
+
+
+def test_a_study_may_name_any_repository():
+    entry = hub.hub_source({"repo": "a/b", "revision": "v1", "trained_on": ["ImageNet", "my survey"]}, "maxvit_tiny")
+    assert (entry.architecture, entry.trained_on) == ("maxvit_tiny_rw_224", ("ImageNet", "my survey"))
+    assert hub.hub_source("galaxyzoo", "maxvit_tiny") == hub.hub_source("galaxyzoo", "maxvit_tiny_rw_224")
+    with pytest.raises(StudyError, match="revision"):
+        hub.hub_source({"repo": "a/b"}, "resnet18")
 
 
 def test_a_wrong_hash_is_refused(fake_hub, tmp_path):  # noqa: F811

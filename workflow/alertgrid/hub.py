@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import timm
 from huggingface_hub import errors as hub_errors
 
+from .encoders import encoder_spec
 from .errors import StudyError
 from .files import atomic_path, read_json, sha256, write_json
 from .weights import FETCH, MANIFEST, MODEL, encoder_state, read_tensors, write_encoder_folder
@@ -80,22 +82,26 @@ GALAXY_ZOO: dict[str, HubSource] = {
 }
 
 
-def hub_source(pretraining: str, architecture: str) -> HubSource:
-    """Hub file for a published pre-training of a timm architecture.
+def hub_source(pretraining: str | Mapping[str, Any], architecture: str) -> HubSource:
+    """Hub file for a published pre-training of an encoder.
 
     Parameters
     ----------
-    pretraining : {"imagenet", "galaxyzoo"}
-        "imagenet" is timm's default tag (convnext_pico.d1_in1k, maxvit_tiny_rw_224.sw_in1k, ...).
+    pretraining : {"imagenet", "galaxyzoo"} or mapping
+        "imagenet" is timm's default tag (convnext_pico.d1_in1k, maxvit_tiny_rw_224.sw_in1k, ...); a mapping names any other
+        repository by the fields of `HubSource`.
     architecture : str
-        timm architecture.
+        Name of an encoder.
 
     Raises
     ------
     StudyError
         Nobody has published such weights.
     """
-    published = timm.get_pretrained_cfg(architecture)
+    architecture = encoder_spec(architecture).timm_name
+    if isinstance(pretraining, Mapping):
+        return _named_source(pretraining, architecture)
+    published = timm.get_pretrained_cfg(architecture) if architecture else None
     if pretraining == "imagenet" and published is not None and published.hf_hub_id:
         return HubSource(
             published.hf_hub_id,
@@ -114,6 +120,18 @@ def hub_source(pretraining: str, architecture: str) -> HubSource:
         f"imagenet for a timm architecture with weights, galaxyzoo for {', '.join(GALAXY_ZOO)}",
         "exclude this cell, or name a hub repository or a local folder for it",
     )
+
+
+def _named_source(fields: Mapping[str, Any], architecture: str) -> HubSource:
+    """A repository that the study names itself."""
+    defaults = {"filename": MODEL, "licence": "unknown", "normalisation": "unknown"}
+    values = {**defaults, "trained_on": (str(fields.get("repo")),), **fields, "architecture": architecture}
+    try:
+        return HubSource(**{**values, "trained_on": tuple(values["trained_on"])})
+    except TypeError as error:
+        raise StudyError(
+            "pretraining.hub", str(error), "repo, revision and fields of HubSource", "correct the keys"
+        ) from error
 
 
 def fetch_encoder(folder: str | Path, source: HubSource) -> dict:

@@ -85,7 +85,7 @@ def write_encoder_folder(
         **(details or {}),
     }
     write_json(folder / MANIFEST, manifest)
-    return manifest
+    return read_json(folder / MANIFEST)
 
 
 def _timm_config(architecture: str, image_size: int | None) -> dict[str, Any]:

@@ -17,18 +17,18 @@ FUSION_MODES = ("clean", "compat")
 # Both published configurations of the custom CNN.
 # ASSUME: the production network is multi-modal, so the dense widths of an image-only twin are not published: 128, 8.
 CNN_CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "production": {"channels": (32, 64), "kernel": 5, "dropouts": (0.5, 0.55), "widths": (128, 8), "dropout": 0.2},
-    "image_only": {"channels": (64, 16), "kernel": 3, "dropouts": (0.45, 0.65), "widths": (128,), "dropout": 0.45},
+    "production": {"channels": [32, 64], "kernel": 5, "dropouts": [0.5, 0.55], "widths": [128, 8], "dropout": 0.2},
+    "image_only": {"channels": [64, 16], "kernel": 3, "dropouts": [0.45, 0.65], "widths": [128], "dropout": 0.45},
 }
 
 DEFAULTS: dict[str, Any] = {
     "input_normalisation": "l2",
     "input_size": "native",
-    "head": {"widths": (256, 8), "dropout": 0.7},
+    "head": {"widths": [256, 8], "dropout": 0.7},
     "cnn": {"configuration": "production"},
-    "metadata": {"widths": (128, 128), "dropout": 0.25},
-    "fusion": {"mode": "clean", "widths": (128, 32), "dropout": 0.6},
-    "joint": {"widths": (128, 32), "dropout": 0.6, "metadata_widths": (256, 8), "metadata_dropout": 0.63},
+    "metadata": {"widths": [128, 128], "dropout": 0.25},
+    "fusion": {"mode": "clean", "widths": [128, 32], "dropout": 0.6},
+    "joint": {"widths": [128, 32], "dropout": 0.6, "metadata_widths": [256, 8], "metadata_dropout": 0.63},
 }
 # The network of arXiv 2203.07390 is defined on stamps scaled by their own 3 sigma.
 _OWN: dict[str, dict[str, Any]] = {"acero_cnn": {"input_normalisation": "sigma3"}}
@@ -44,7 +44,8 @@ def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = Non
     Returns
     -------
     dict
-        Keys of `DEFAULTS`; `cnn` holds channels, kernel, dropouts, widths and dropout of the chosen configuration.
+        Keys of `DEFAULTS`, plain as JSON; `cnn` holds channels, kernel, dropouts, widths and dropout of the chosen
+        configuration.
 
     Raises
     ------
@@ -71,14 +72,14 @@ def _update(target: dict[str, Any], given: Mapping[str, Any], where: str) -> Non
         if isinstance(target.get(key), dict):
             _update(target[key], value, f"{where}.{key}")
         else:
-            target[key] = tuple(value) if isinstance(value, list) else value
+            target[key] = list(value) if isinstance(value, tuple) else value
 
 
 def _cnn(given: dict[str, Any]) -> dict[str, Any]:
     """A published configuration of the custom CNN with single values replaced."""
     name = given.get("configuration")
     _one_of("models.cnn.configuration", name, tuple(CNN_CONFIGURATIONS))
-    return {**CNN_CONFIGURATIONS[name], **given}
+    return {**copy.deepcopy(CNN_CONFIGURATIONS[name]), **given}
 
 
 def _check(settings: Mapping[str, Any]) -> None:
@@ -96,7 +97,7 @@ def _check(settings: Mapping[str, Any]) -> None:
 def _check_number(where: str, key: str, value: Any) -> None:
     """Dropouts lie in [0, 1); widths and channels are positive."""
     if "dropout" in key:
-        shares = value if isinstance(value, tuple) else (value,)
+        shares = value if isinstance(value, list) else [value]
         if not all(isinstance(share, int | float) and 0 <= share < 1 for share in shares):
             raise StudyError(where, f"is {value!r}", "a share in [0, 1)", "correct it")
     elif ("widths" in key or key == "channels") and not (

@@ -10,14 +10,16 @@ from ..options import add_machine_arguments, mapping
 
 def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of a pre-training."""
+    for name in ("checkpoints", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--architecture", required=True)
-    parser.add_argument("--corpus", type=mapping, required=True, help="settings of the corpus, JSON or @file")
-    parser.add_argument("--start", type=Path, help="encoder folder to start from")
+    parser.add_argument(
+        "--corpus", type=mapping, required=True, help="source and settings of the images, JSON or @file"
+    )
+    parser.add_argument("--start", type=Path, help="encoder folder to start from, random weights otherwise")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
     parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
-    for name in ("checkpoints", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
     add_machine_arguments(parser)
 
 
@@ -27,6 +29,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
     from ..training import Recipe, find_deadline
     from .run import pretrain
 
+    deadline = find_deadline(options.deadline, options.budget_seconds)  # reading the corpus counts too
     manifest = pretrain(
         load_corpus(options.corpus),
         options.architecture,
@@ -38,7 +41,11 @@ def run_pretrain(options: argparse.Namespace) -> int:
         seed=options.seed,
         device=options.device,
         threads=options.threads,
-        deadline=find_deadline(options.deadline, options.budget_seconds),
+        deadline=deadline,
     )
-    print(f"{options.architecture}: trained on {' -> '.join(manifest['trained_on'])}", flush=True)
+    print(
+        f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {manifest['val_score']}, best epoch "
+        f"{manifest['best_epoch']} of {manifest['epochs']}, {manifest['wall_seconds']:.0f} s",
+        flush=True,
+    )
     return 0

@@ -61,6 +61,8 @@ class CorpusLearner(Learner):
 class CorpusTraining(Training):
     """The training loop with the score of an objective in place of the AUC."""
 
+    figure_name = "score"
+
     def figure(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Headline score of the validation part."""
         return headline(self.learner.objective.scores(logits, labels))
@@ -178,9 +180,10 @@ class _Plan:
             load_encoder_weights(network.encoder, self.start)
         order = torch.channels_last if recipe.channels_last else torch.preserve_format
         network = network.to(device, memory_format=order)
+        if recipe.compile != "no":
+            network.compile(mode=recipe.compile)
         options = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
         return CorpusLearner(
-            module=network,
             network=network,
             optimizer=torch.optim.AdamW(network.parameters(), fused=True, **options),
             pos_weight=torch.ones((), device=device),
@@ -195,7 +198,7 @@ class _Plan:
 
     def write(self, output: Path, training: Training, state: State) -> dict[str, Any]:
         """Score the best epoch and write the encoder folder, its manifest last."""
-        learner, network = training.learner, training.learner.module
+        learner, network = training.learner, training.learner.network
         network.load_state_dict(training.best)
         outputs = learner.score(training.val, "fp32", training.watch.check).cpu().numpy()
         scores = self.objective.scores(outputs, training.val.labels.cpu().numpy())
