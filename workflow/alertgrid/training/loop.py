@@ -73,6 +73,8 @@ class Training:
         For progress lines.
     """
 
+    figure_name = "AUC"  # what `figure` gives
+
     def __init__(
         self,
         learner: Learner,
@@ -219,7 +221,7 @@ class Training:
         state.finished = state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
         print(
             f"{self.name}: epoch {state.epoch}/{recipe.epochs} train loss {row['train_loss']:.4f} val loss {loss:.4f} "
-            f"val AUC {auc:.4f}{' best' if better else ''}",
+            f"val {self.figure_name} {auc:.4f}{' best' if better else ''}",
             file=sys.stderr,
             flush=True,
         )
