@@ -1,0 +1,228 @@
+"""Alerts in BTSbot's published format: `{split}_cand{suffix}.csv` and `{split}_triplets{suffix}.npy`, same row order.
+
+Source: BTSbot 2.0.7 (arXiv 2401.15167) and its data on Zenodo (10.5281/zenodo.10839690). Everything that can be wrong
+with the tables, and the headers of the arrays, is looked at before the first stamp is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..columns import METADATA_COLUMNS, SPLITS
+from ..errors import StudyError
+from . import Chunk, Refusal
+from .candidates import KINDS, POSITIVE, Table, kind_of
+from .folders import check_folder
+from .triplets import open_triplets, read_triplets, row_of
+
+BLOCK = 1024  # alerts in memory at a time: 100 MB of float64 stamps
+SCAN = 20_000  # rows of a table in memory while it is checked
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to read and how.
+
+    Attributes
+    ----------
+    folder : str
+        Folder of the files.
+    catalogue, stamps : str
+        Names of the files of a split; `{split}` and `{suffix}` are filled in. Without `{split}` there is one file.
+    version : str
+        Version in the file names, such as v10; the suffix is then `_{version}{cuts}`.
+    cuts : str or mapping of split to str
+        Cuts in the file names.
+    splits : sequence of str
+        Splits to read, in this order.
+    candid : {"file", "row"}
+        Alert numbers as in the file, or numbered by row over all files (for files in which they were rounded).
+    label_column, source_set_column : str
+        Columns of the label (0 or 1) and of the source set (trues, dims, vars, rejects); without the latter it follows
+        from the label.
+    keep_columns : sequence of str
+        Further columns to keep in the dataset's catalogue.
+    select : mapping of column to list of values
+        Only rows with one of these values are taken; the others are listed as not selected.
+    apply_cuts : bool
+        Take only alerts that pass BTSbot's cuts (positive difference, g or r, a star/galaxy score).
+    normalise : bool
+        Divide the cutouts by their L2 norm (the published ones are).
+    """
+
+    folder: str
+    catalogue: str = "{split}_cand{suffix}.csv"
+    stamps: str = "{split}_triplets{suffix}.npy"
+    version: str = ""
+    cuts: str | Mapping[str, str] = ""
+    splits: tuple[str, ...] = SPLITS
+    candid: str = "file"
+    label_column: str = "label"
+    source_set_column: str = "source_set"
+    keep_columns: tuple[str, ...] = ()
+    select: Mapping[str, list] = field(default_factory=dict)
+    apply_cuts: bool = False
+    normalise: bool = False
+
+    def path(self, pattern: str, split: str) -> Path:
+        """File of a split."""
+        cuts = self.cuts if isinstance(self.cuts, str) else self.cuts.get(split, "")
+        suffix = f"_{self.version}{cuts}" if self.version else cuts
+        return Path(self.folder) / pattern.format(split=split, suffix=suffix)
+
+    def parts(self) -> list[Part]:
+        """The pairs of files to read; a pattern without `{split}` means one pair whose alerts have no split yet."""
+        splits = self.splits if "{split}" in self.catalogue else ("",)
+        names = ("candid", "label_column", "source_set_column", "select", "apply_cuts")
+        options = {name: getattr(self, name) for name in names} | {"keep_columns": tuple(self.keep_columns)}
+        return [
+            Part(split, Table(self.path(self.catalogue, split), **options), self.path(self.stamps, split))
+            for split in splits
+        ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The two files of a split."""
+
+    split: str
+    table: Table
+    stamps: Path
+
+
+def inputs(**settings) -> list[Path]:
+    """Files that `read` opens, in order."""
+    return [path for part in Settings(**settings).parts() for path in (part.table.path, part.stamps)]
+
+
+def read(**settings) -> Iterator[Chunk]:
+    """Check all files, then yield their alerts in bounded blocks.
+
+    Parameters
+    ----------
+    **settings
+        Fields of `Settings`.
+
+    Raises
+    ------
+    StudyError
+        A file is missing, truncated or no array or table; columns are missing; the two files of a split differ in their
+        number of rows; an alert number occurs twice or is rounded; a label, number or stamp is not usable.
+    """
+    chosen = Settings(**settings)
+    check_folder(chosen.folder)
+    parts = chosen.parts()
+    for part in parts:
+        part.table.columns()
+        open_triplets(part.stamps)
+    kinds: dict[str, int] = {}
+    counts = _check_tables(parts, kinds)
+    return _chunks(parts, counts, kinds, chosen.normalise)
+
+
+def _check_tables(parts: list[Part], kinds: dict[str, int]) -> list[int]:
+    """Read all tables once; return their numbers of rows and note the kinds of kept columns in `kinds`."""
+    counts, candids, places = [], [], []
+    for part in parts:
+        first, count = sum(counts), 0
+        for block in part.table.blocks(SCAN):
+            taken = block[part.table.reasons(block) == ""]
+            part.table.check(taken)
+            for name in part.table.keep_columns:
+                kinds[name] = max(kinds.get(name, 0), kind_of(block[name]))
+            candids.append(part.table.candids(taken, first))
+            places.append(taken.index.to_numpy() + first)
+            count += len(block)
+        _check_length(part, count)
+        counts.append(count)
+    _check_unique(parts, counts, np.concatenate(candids), np.concatenate(places))
+    return counts
+
+
+def _check_length(part: Part, count: int) -> None:
+    """Refuse a table and an array of different lengths."""
+    stamps = len(open_triplets(part.stamps))
+    if stamps != count:
+        raise StudyError(
+            f"{part.table.path} and {part.stamps.name}",
+            f"{count} rows in the table, {stamps} in the array",
+            "the same number: row i of the table describes stamp i",
+            "take both files from the same version and cuts, or download them again",
+        )
+
+
+def _check_unique(parts: list[Part], counts: list[int], candids: np.ndarray, places: np.ndarray) -> None:
+    """Refuse an alert number that occurs twice, naming both rows."""
+    order = np.argsort(candids, kind="stable")
+    repeated = np.flatnonzero(np.diff(candids[order]) == 0)
+    if not len(repeated):
+        return
+    ends = np.cumsum(counts)
+    rows = []
+    for place in places[order[repeated[0] : repeated[0] + 2]]:
+        number = int(np.searchsorted(ends, place, side="right"))
+        rows.append(row_of(parts[number].table.path, int(place - (ends[number] - counts[number]))))
+    raise StudyError(
+        " and ".join(rows),
+        f"candid {candids[order[repeated[0]]]} occurs more than once ({len(repeated)} repeated in all)",
+        "each alert once",
+        "remove the repeated rows from the table and the array",
+    )
+
+
+def _chunks(parts: list[Part], counts: list[int], kinds: dict[str, int], normalise: bool) -> Iterator[Chunk]:
+    """Yield the alerts of all parts."""
+    first = 0
+    for part, count in zip(parts, counts, strict=True):
+        for block in part.table.blocks(BLOCK):
+            yield _chunk(part, block, first, kinds, normalise)
+        first += count
+
+
+def _chunk(part: Part, block: pd.DataFrame, first: int, kinds: dict[str, int], normalise: bool) -> Chunk:
+    """Turn a block of rows and their stamps into a chunk."""
+    reasons = part.table.reasons(block)
+    taken = reasons.index[reasons == ""].to_numpy()
+    stamps, blank = read_triplets(part.stamps, taken, normalise)
+    reasons[taken[blank]] = "a cutout is all zero"
+    rows = block.loc[taken[~blank]]
+    return Chunk(
+        catalogue=_catalogue(part, rows, first, kinds),
+        metadata=rows[list(METADATA_COLUMNS)].to_numpy(np.float32),
+        stamps=stamps[~blank],
+        refused=_refusals(part, block, reasons[reasons != ""]),
+    )
+
+
+def _catalogue(part: Part, rows: pd.DataFrame, first: int, kinds: dict[str, int]) -> pd.DataFrame:
+    """Columns of the data contract, then the kept ones."""
+    columns = {
+        "candid": part.table.candids(rows, first),
+        "objectId": rows["objectId"],
+        "jd": rows["jd"],
+        "fid": rows["fid"].astype(np.int64),
+        "magpsf": rows["magpsf"],
+        "isdiffpos": rows["isdiffpos"].map(POSITIVE),
+        "ra": rows["ra"],
+        "dec": rows["dec"],
+        "label": rows[part.table.label_column].astype(np.int64),
+        "source_set": part.table.source_sets(rows),
+        "split": part.split,
+    }
+    kept = {name: rows[name].astype(KINDS[kind]) for name, kind in kinds.items() if name not in columns}
+    texts = {name: rows[name].fillna("") for name, kind in kinds.items() if name in kept and KINDS[kind] == "str"}
+    return pd.DataFrame(columns | kept | texts, index=rows.index).reset_index(drop=True)
+
+
+def _refusals(part: Part, block: pd.DataFrame, reasons: pd.Series) -> list[Refusal]:
+    """List the rows that were not taken."""
+    rows = block.loc[reasons.index]
+    return [
+        Refusal(part.table.path.name, int(row), str(candid), str(name), reason)
+        for row, candid, name, reason in zip(rows.index, rows["candid"], rows["objectId"], reasons, strict=True)
+    ]
