@@ -126,11 +126,17 @@ def write_tables(
         "dataset_missing": data.missing_values(rows, dataset),
         "dataset_magnitudes": data.magnitudes(rows, magnitude_edges),
         "dataset_refused": data.refusals(refused),
-        "missing": pd.DataFrame(problems + gone + more + others, columns=["run", "reason"]).drop_duplicates(),
+        "missing": _joined(problems + gone + more + others),
         "timing": timings,
         "encoders": encoder_scores,
     }
     return _write(tables, Path(output))
+
+
+def _joined(problems: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """One row per run or input with all that is wrong with it."""
+    table = pd.DataFrame(problems, columns=["run", "reason"])
+    return table.groupby("run", sort=False)["reason"].agg("; ".join).reset_index()
 
 
 def read_grid(path: str | Path) -> pd.DataFrame:

@@ -1,0 +1,213 @@
+"""Intervals, differences, Holm's correction and data multipliers by hand; coverage by simulation."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alertgrid import comparison
+from alertgrid.comparison import Group, boundary, cluster_variance, contrast, group, holm, scale_of, total_variance
+from alertgrid.multiplier import Bootstrap, crossing, data_multiplier
+from scipy import stats
+
+CLASSES = np.array([True] * 3 + [False] * 4)
+INFLUENCE = np.array([0.03, -0.01, -0.02, 0.01, -0.01, 0.02, -0.02])
+
+
+def proportion(hits, n):
+    """A proportion of n sources as a group with one fixed model."""
+    value = hits / n
+    influence = (np.arange(n) < hits) / n - value / n
+    return group([value], [influence], np.ones(n, bool), n, fixed=True)
+
+
+def test_one_group_of_proportions_has_the_textbook_variance():
+    variance, df = cluster_variance(proportion(30, 50).influence, np.ones(50, bool))
+    assert variance == pytest.approx(0.6 * 0.4 / 49)
+    assert df == pytest.approx(49)
+
+
+def test_two_classes_are_joined_as_by_welch():
+    variance, df = cluster_variance(INFLUENCE, CLASSES)
+    first, second = 14e-4 * 3 / 2, 10e-4 * 4 / 3
+    assert variance == pytest.approx(first + second)
+    assert df == pytest.approx((first + second) ** 2 / (first**2 / 2 + second**2 / 3))
+
+
+def test_interval_of_a_proportion_on_the_logit_scale():
+    found = contrast([(1.0, proportion(45, 50))], scale="logit")
+    se = np.sqrt(0.9 * 0.1 / 49) / 0.09
+    quantile = stats.t.ppf(0.975, 49)
+    ends = 1 / (1 + np.exp(-(np.log(9) + np.array([-1, 1]) * quantile * se)))
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    assert "given model" in found.method
+    assert found.df == pytest.approx(49)
+
+
+def test_everything_right_has_the_exact_bound():
+    found = contrast([(1.0, proportion(20, 20))], scale="logit")
+    assert found.high == 1
+    assert found.low == pytest.approx(stats.beta.ppf(0.025, 20, 1))  # Clopper and Pearson
+    assert "exact bound" in found.method
+    assert boundary(1.0, 0, 0.95) == pytest.approx((np.nan, np.nan), nan_ok=True)
+    assert boundary(-1.0, 10, 0.95, lowest=-1.0)[0] == -1.0
+
+
+def test_seeds_add_their_variance_without_the_part_seen_twice():
+    values = [0.90, 0.93, 0.96]
+    rows = [INFLUENCE + shift for shift in (0.0, 0.001, -0.001)]
+    member = group(values, rows, CLASSES, 3)
+    shared, _ = cluster_variance(INFLUENCE, CLASSES)
+    own = sum(cluster_variance(np.full(7, shift), CLASSES)[0] for shift in (0.001, -0.001)) / 2
+    assert member.interaction == pytest.approx(own)
+    variance, df = total_variance([(1.0, member)])
+    assert variance == pytest.approx(shared + (0.03**2 - own) / 3)
+    assert df < 7
+    assert "between seeds" in contrast([(1.0, member)]).method
+
+
+def test_equal_seeds_leave_the_sources_alone():
+    member = group([0.9, 0.9], [INFLUENCE] * 2, CLASSES, 3)
+    assert total_variance([(1.0, member)]) == pytest.approx(cluster_variance(INFLUENCE, CLASSES))
+
+
+def test_one_seed_says_that_the_spread_is_unknown():
+    assert "not measured" in contrast([(1.0, group([0.9], [INFLUENCE], CLASSES, 3))]).method
+
+
+def test_differences_are_paired():
+    first, second = (group([value], [INFLUENCE], CLASSES, 3, fixed=True) for value in (0.9, 0.8))
+    found = contrast([(1.0, first), (-1.0, second)])
+    assert found.estimate == pytest.approx(0.1)
+    assert found.se == 0
+    assert found.p == 0
+    same = contrast([(1.0, first), (-1.0, first)])
+    assert same.p == 1
+    half = group([0.8], [INFLUENCE / 2], CLASSES, 3, fixed=True)
+    found = contrast([(1.0, first), (-1.0, half)])
+    variance, df = cluster_variance(INFLUENCE / 2, CLASSES)
+    assert found.se == pytest.approx(np.sqrt(variance))
+    assert found.p == pytest.approx(2 * stats.t.sf(0.1 / np.sqrt(variance), df))
+    quantiles = stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)
+    assert found.detectable == pytest.approx(quantiles * np.sqrt(variance))
+
+
+def test_undefined_figures_are_nan_and_counted():
+    none = group([np.nan], [INFLUENCE], CLASSES, 3)
+    found = contrast([(1.0, none)])
+    assert np.isnan(found.estimate)
+    assert found.n_seeds == 0
+    assert "not defined" in found.method
+    some = group([np.nan, 0.5, 0.7], [INFLUENCE] * 3, CLASSES, 3)
+    assert (some.estimate, len(some.values)) == (pytest.approx(0.6), 2)
+    single = np.where(np.arange(7) == 0, 0.1, 0.0)
+    assert np.isnan(contrast([(1.0, group([0.5], [single], CLASSES, 3))]).low)
+
+
+def test_seeds_that_differ_at_the_end_of_the_scale_stay_within_it():
+    member = group([1.0, 1.0], [INFLUENCE] * 2, CLASSES, 3)
+    found = contrast([(1.0, member)], scale="logit")
+    assert found.high == 1
+    assert 0 <= found.low < 1
+
+
+def test_scales():
+    assert [scale_of(name) for name in ("mcc", "f1", "delay_days")] == ["atanh", "logit", "identity"]
+    found = contrast([(1.0, group([0.5], [INFLUENCE], CLASSES, 3, True))], scale="atanh")
+    half = found.se * comparison.t_quantile(0.975, found.df) / 0.75
+    assert found.high == pytest.approx(np.tanh(np.arctanh(0.5) + half))
+
+
+def test_quantiles_equal_those_of_scipy():
+    assert comparison.t_quantile(0.9, 3.3) == pytest.approx(stats.t.ppf(0.9, 3.3))
+    assert comparison.t_tail(1.7, 5.0) == pytest.approx(stats.t.sf(1.7, 5.0))
+    assert comparison.t_quantile(0.9, np.inf) == pytest.approx(stats.norm.ppf(0.9))
+    assert comparison.t_tail(1.7, np.inf) == pytest.approx(stats.norm.sf(1.7))
+
+
+def test_holm_by_hand():
+    # Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.5 x 1, never falling.
+    found = holm([0.03, 0.01, np.nan, 0.5, 0.02])
+    np.testing.assert_allclose(found, [0.06, 0.04, np.nan, 0.5, 0.06])
+    assert list(holm([0.9, 0.8])) == [1.0, 1.0]
+    assert len(holm([])) == 0
+
+
+def exact(value, noise=0.0):
+    """A group known to `noise` from 200 sources."""
+    influence = np.tile([1.0, -1.0], 100) * noise / np.sqrt(200)
+    return Group(np.array([value, value]), influence, 0.0, np.ones(200, bool), 100)
+
+
+def test_multiplier_interpolates_on_the_log_axis():
+    boot = Bootstrap(200, 200, 1)
+    # 0.9 is reached halfway in log n between 100 and 1000 sources: at 316; the reference has 1000.
+    found = data_multiplier([100, 1000], [exact(0.8), exact(1.0)], 1000, exact(0.9), boot)
+    assert (found.multiplier, found.status) == (pytest.approx(np.sqrt(10), rel=1e-6), "reached")
+    assert (found.low, found.high) == pytest.approx((np.sqrt(10),) * 2, rel=1e-3)
+
+
+def test_multiplier_beyond_the_fractions_measured():
+    boot = Bootstrap(200, 200, 1)
+    never = data_multiplier([100, 1000], [exact(0.5), exact(0.6)], 1000, exact(0.9), boot)
+    assert never.status == "not reached"
+    assert np.isnan([never.multiplier, never.low, never.high]).all()
+    early = data_multiplier([100, 1000], [exact(0.95), exact(0.96)], 1000, exact(0.9), boot)
+    assert (early.status, early.multiplier) == ("at least", pytest.approx(10))
+
+
+def test_multiplier_interval_widens_with_the_noise():
+    widths = []
+    for noise in (0.002, 0.01):
+        boot = Bootstrap(200, 400, 1)
+        # The reference alone is uncertain.
+        found = data_multiplier([100, 1000], [exact(0.8), exact(1.0)], 1000, exact(0.9, noise), boot)
+        assert found.low < np.sqrt(10) < found.high
+        widths.append(np.log(found.high / found.low))
+    # Slope 0.2 per factor 10 in n, so a standard error of s is a factor 10^(s / 0.2), times 2 x 1.96.
+    assert widths[1] == pytest.approx(3.92 * 0.01 / 0.2 * np.log(10), rel=0.15)
+    assert widths[0] < widths[1] / 4
+
+
+def test_crossing_takes_the_first():
+    curves = np.array([[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    found = crossing(np.array([1.0, 2.0, 3.0]), curves, np.ones(3))
+    np.testing.assert_allclose(found, [1.5, -np.inf, np.inf])
+
+
+def test_replicates_are_shared_and_have_the_cluster_variance():
+    boot = Bootstrap(200, 2000, 3)
+    first, second = boot.replicate(exact(0.8, 0.01)), boot.replicate(exact(0.9, 0.01))
+    assert first.std() == pytest.approx(0.01, rel=0.1)
+    np.testing.assert_allclose(second - first, 0.1, atol=1e-6)
+    np.testing.assert_array_equal(Bootstrap(200, 5, 3).counts, Bootstrap(200, 5, 3).counts)
+    spread = Group(np.array([0.7, 0.9]), np.zeros(200), 0.0, np.ones(200, bool), 100)
+    assert Bootstrap(200, 2000, 3).replicate(spread).std() == pytest.approx(0.1, rel=0.1)
+
+
+def load_coverage():
+    """The simulation of benchmarks/coverage.py."""
+    path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["300 objects, 3 seeds", "300 objects, 5 seeds", "1000 objects, 3 seeds"])
+def test_intervals_cover_what_they_claim(name):
+    simulation = load_coverage()
+    found = simulation.coverage(simulation.SKIES[name], 2000, seed=11)
+    for what, share in found.items():
+        assert 0.93 <= share <= 0.97, (name, what)
+
+
+def test_simulated_truth_is_what_many_objects_show():
+    simulation = load_coverage()
+    sky = simulation.Sky(sources=4000, seeds=8)
+    (found,) = simulation.study(sky, np.random.default_rng(0))
+    assert found.estimate == pytest.approx(simulation.true_auc(sky), abs=0.02)
