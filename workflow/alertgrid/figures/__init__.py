@@ -16,7 +16,7 @@ from .gallery import contact_sheet, example_gallery
 from .words import PRIMARY
 from .writing import Plan, write_drawings
 
-__all__ = ["contact_sheet", "example_gallery", "read_tables", "write_figures"]
+__all__ = ["contact_sheet", "example_gallery", "plan_figures", "read_tables", "write_figures"]
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
 
@@ -73,11 +73,13 @@ def write_figures(
     dict
         Content of captions.json: "figures" by name, and "skipped" with the reason of each figure left out.
     """
-    return write_drawings(output, _plans(read_tables(tables), dataset.load_catalogue(catalogue), metrics))
+    return write_drawings(output, plan_figures(read_tables(tables), dataset.load_catalogue(catalogue), metrics))
 
 
-def _plans(frames: Mapping[str, pd.DataFrame], known: pd.DataFrame | None, metrics: Sequence[str]) -> list[Plan]:
-    """Every figure in the order of the page."""
+def plan_figures(
+    frames: Mapping[str, pd.DataFrame], known: pd.DataFrame | None, metrics: Sequence[str] = PRIMARY
+) -> list[Plan]:
+    """List every figure in the order of the page: section, name, and the function that draws it."""
     plans: list[Plan] = [(section, name, partial(draw, frames, metrics)) for section, name, draw in FROM_TABLES]
     plans.append(("dataset", "dataset_counts", partial(dataset.counts, known)))
     plans.append(("dataset", "dataset_magnitudes", partial(dataset.magnitudes, known)))

@@ -18,8 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..figures import read_tables
 from ..figures.words import PRIMARY
 from ..files import read_json, write_text
-from .provenance import merge, provenance
-from .sections import claims, headline, missing, sections
+from . import provenance, sections
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 _INLINED = {"css": "page.css", "sorter": "vendor/sortable.min.js", "keyboard": "vendor/sortable.a11y.min.js"}
@@ -87,13 +86,13 @@ def write_page(
         study=study,
         description=description,
         summary=_summary(frames),
-        headline=headline(frames, metrics),
-        claims=claims(frames),
-        missing=missing(frames),
-        sections=sections(frames, metrics),
+        headline=sections.headline(frames, metrics),
+        claims=sections.claims(frames),
+        missing=sections.missing(frames),
+        sections=sections.sections(frames, metrics),
         pictures=pictures,
         skipped=skipped,
-        provenance=merge(provenance(frames.get("runs")), facts or {}),
+        provenance=provenance.merge(provenance.provenance(frames.get("runs")), facts or {}),
         csv=_links(tables, output.parent),
         **{key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()},
     )

@@ -1,0 +1,257 @@
+"""Figures: what is drawn, what the captions say, what is skipped and why, and that equal tables give equal bytes."""
+
+from __future__ import annotations
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_report
+from alertgrid import figures
+from alertgrid.errors import StudyError
+from alertgrid.figures import style, words
+from alertgrid.figures.dataset import load_catalogue
+from alertgrid.figures.performance import performance
+from alertgrid.figures.policies import magnitude_bin
+from alertgrid.figures.sheet import stretch
+from alertgrid.figures.timing import best_batch
+from alertgrid.predictions import read_predictions, write_predictions
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The files of the synthetic study."""
+    return synthetic_report.write_study(tmp_path_factory.mktemp("study"), count=120)
+
+
+@pytest.fixture(scope="module")
+def drawings(study):
+    """Every drawing of the synthetic study by name, not written to files."""
+    plans = figures.plan_figures(figures.read_tables(study["tables"]), load_catalogue(study["catalogue.h5"]))
+    return {drawing.name: drawing for _, _, draw in plans for drawing in draw()}
+
+
+@pytest.fixture(scope="module")
+def written(study, tmp_path_factory):
+    """Captions and folder of what two of the tables give."""
+    keep, output = tmp_path_factory.mktemp("two"), tmp_path_factory.mktemp("figures")
+    for name in ("performance", "multiplier"):
+        (keep / f"{name}.csv").write_bytes((study["tables"] / f"{name}.csv").read_bytes())
+    return keep, output, figures.write_figures(keep, output)
+
+
+def test_every_figure_is_drawn_in_a_journal_width(drawings):
+    expected = {"performance", "differences_baseline", "differences_pretraining", "policy_overall", "policy_magnitude"}
+    expected |= {
+        "efficiency_roc_auc",
+        "multiplier",
+        "accuracy_cost_tesla_t4",
+        "accuracy_cost_cpu_4_threads",
+        "throughput",
+    }
+    expected |= {"calibration", "score_distributions", "dataset_counts", "dataset_magnitudes", "dataset_missing"}
+    expected |= {f"curves_{cell}" for cell in synthetic_report.CELLS}
+    assert expected <= set(drawings)
+    for drawing in drawings.values():
+        assert len(drawing.caption) > 20
+        assert drawing.figure.get_figwidth() in (style.COLUMN_WIDTH, style.PAGE_WIDTH)
+        assert drawing.figure.get_figheight() <= style.MAX_HEIGHT
+
+
+def test_figures_are_written_as_pdf_and_png_with_captions(written):
+    _, output, captions = written
+    assert set(captions["figures"]) == {"performance", "multiplier"}
+    assert json.loads((output / "captions.json").read_text()) == captions
+    for name, entry in captions["figures"].items():
+        assert entry["files"] == [f"{name}.pdf", f"{name}.png"]
+        assert (output / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        with Image.open(output / f"{name}.png") as image:
+            assert image.width == round(entry["width_in"] * style.PNG_DPI)
+            assert np.asarray(image.convert("L")).std() > 5  # not blank
+
+
+def test_captions_state_n_from_the_tables(drawings):
+    captions = {name: drawing.caption for name, drawing in drawings.items()}
+    assert "95 % intervals" in captions["performance"]
+    assert "1 to 3 seeds, 420 test sources, 6,120 test alerts" in captions["performance"]
+    assert "340 to 3,400 training sources" in captions["efficiency_roc_auc"]
+    assert "9 runs of 12 epochs" in captions["curves_btsbot_cnn-none-image"]
+    assert "120 alerts of" in captions["dataset_counts"]
+    assert "(30 of 48)" in captions["differences_baseline"]
+
+
+def test_same_tables_same_bytes_and_no_date_in_them(written, tmp_path):
+    keep, output, _ = written
+    captions = figures.write_figures(keep, tmp_path / "again")
+    for entry in captions["figures"].values():
+        for name in entry["files"]:
+            assert (tmp_path / "again" / name).read_bytes() == (output / name).read_bytes(), name
+    assert b"CreationDate" not in (output / "performance.pdf").read_bytes()
+
+
+def test_missing_and_empty_tables_are_skipped_with_a_reason(tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "efficiency.csv").write_text("")
+    (tables / "timing.csv").write_text("cell,metric\n")
+    synthetic_report.performance().iloc[:0].to_csv(tables / "performance.csv", index=False)
+    captions = figures.write_figures(tables, tmp_path / "figures", catalogue=tmp_path / "none.h5")
+    assert captions["figures"] == {}
+    assert captions["skipped"]["performance"] == "table performance.csv is empty"
+    assert captions["skipped"]["efficiency"] == "table efficiency.csv is missing"
+    assert "has no column architecture" in captions["skipped"]["throughput"]
+    assert captions["skipped"]["dataset_counts"] == "there is no catalogue"
+    assert len(captions["skipped"]) == len(figures.FROM_TABLES) + 3
+
+
+def test_a_table_without_its_rows_is_skipped_with_a_reason(tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    policies = synthetic_report.policies()
+    policies.assign(stratum="band=g").to_csv(tables / "policies.csv", index=False)
+    performance = synthetic_report.performance().query("architecture == 'external'")
+    performance.to_csv(tables / "performance.csv", index=False)
+    synthetic_report.timing().to_csv(tables / "timing.csv", index=False)
+    synthetic_report.dataset_missing().assign(fraction_missing=0.0).to_csv(tables / "dataset_missing.csv", index=False)
+    control = synthetic_report.efficiency().query("cell.str.contains('permuted')")
+    control.to_csv(tables / "efficiency.csv", index=False)
+    captions = figures.write_figures(tables, tmp_path / "figures")
+    assert captions["skipped"]["policy_overall"] == "table policies.csv has no row for stratum 'all'"
+    assert captions["skipped"]["policy_magnitude"] == "table policies.csv has no magnitude bins"
+    assert "no architecture in common" in captions["skipped"]["accuracy_cost"]
+    assert captions["skipped"]["dataset_missing"] == "no metadata value is missing"
+    assert "performance" in captions["figures"]
+    assert not any(name.startswith("efficiency") for name in captions["figures"])
+
+
+def test_forest_plot_has_one_row_a_cell_best_on_top_and_controls_apart():
+    with style.house_style():
+        (drawing,) = performance({"performance": synthetic_report.performance()}, words.PRIMARY)
+    upper, _, lower, _ = drawing.figure.axes
+    names = [label.get_text() for label in upper.get_yticklabels()]
+    assert names[0] == "convnext_pico-galaxies-fusion"
+    assert "btsbot_v101_score" in names
+    assert [label.get_text() for label in lower.get_yticklabels()] == ["convnext_pico-galaxies-image-permuted"]
+    drawn = {round(float(line.get_xdata()[0]), 4) for line in upper.lines if len(line.get_xdata()) == 1}
+    table = synthetic_report.performance().query("metric == 'roc_auc' and labels != 'permuted'")
+    assert drawn == set(table["estimate"].round(4))
+
+
+def test_style_leaves_matplotlib_as_it_was():
+    before = {key: mpl.rcParams[key] for key in ("font.size", "pdf.fonttype", "axes.grid", "axes.edgecolor")}
+    with style.house_style():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+        assert mpl.rcParams["font.size"] == 7
+    assert {key: mpl.rcParams[key] for key in before} == before
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("convnext_pico-galaxies-fusion", ("convnext_pico", "galaxies", "fusion", "all", "given")),
+        ("m-none-image-difference-permuted", ("m", "none", "image", "difference", "permuted")),
+        ("m-none-image-permuted", ("m", "none", "image", "all", "permuted")),
+        ("btsbot_v101_score", ("btsbot_v101_score", "", "", "", "given")),
+    ],
+)
+def test_axes_of_a_cell_from_its_name(cell, expected):
+    assert tuple(words.parse_cell(cell).values()) == expected
+
+
+def test_leaders_are_the_best_of_each_architecture_first():
+    table = synthetic_report.performance()
+    chosen = words.leaders({"performance": table}, table["cell"], words.PRIMARY, 4)
+    axes = {words.parse_cell(cell)["architecture"] for cell in chosen}
+    assert len(axes) == 4
+    assert chosen[0] == "convnext_pico-galaxies-fusion"
+    assert words.leaders({}, ["a-b-c", "a-b-d"], words.PRIMARY, 1) == ["a-b-c"]
+
+
+def test_metrics_fall_back_on_what_the_table_has():
+    frame = pd.DataFrame({"metric": ["mcc", "brier", "ece"]})
+    assert words.choose_metrics(frame, words.PRIMARY) == ["mcc", "brier"]
+    assert words.metric_title("tnr_at_tpr") == "Tnr at tpr"
+
+
+def test_counts_in_words():
+    assert words.span(pd.Series([1, 1]), "seeds") == "1 seed"
+    assert words.span(pd.Series([1200, 3]), "alerts") == "3 to 1,200 alerts"
+    assert words.span(pd.Series([np.nan]), "alerts") == ""
+    assert magnitude_bin("mag=17.00-17.25") == (17.0, 17.25)
+    assert magnitude_bin("band=g") is None
+
+
+def test_fastest_batch_in_fp32_eager_is_taken():
+    best = best_batch(synthetic_report.timing())
+    assert set(best["batch"]) == {256}
+    assert set(best["precision"] + best["mode"]) == {"fp32eager"}
+    only = synthetic_report.timing().query("precision == 'bf16'")
+    assert set(best_batch(only)["precision"]) == {"bf16"}
+
+
+def test_stretch_ignores_padding_and_stays_in_range():
+    generator = np.random.default_rng(0)
+    stamp = generator.normal(1, 0.1, (63, 63))
+    stamp[:, 50:] = 1e-9
+    scaled = stretch(stamp)
+    assert scaled.min() == 0
+    assert scaled.max() == 1
+    assert 0.3 < np.median(scaled[:, :50]) < 0.7
+    assert stretch(np.zeros((63, 63))).max() == 0
+
+
+def test_contact_sheet_and_examples(study, tmp_path):
+    paths = study
+    sheet = figures.contact_sheet(paths["dataset.h5"], tmp_path / "sheet", per_class=3, description="split")
+    assert "12 of 120 alerts" in sheet["figures"]["contact_sheet"]["caption"]
+    again = figures.contact_sheet(paths["dataset.h5"], tmp_path / "again", per_class=3, description="split")
+    assert sheet == again
+    for name in ("contact_sheet.pdf", "contact_sheet.png"):
+        assert (tmp_path / "sheet" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    found = figures.example_gallery(
+        paths["dataset.h5"], paths["predictions.h5"], tmp_path / "examples", run="cell/f1/s0", count=2
+    )
+    caption = found["figures"]["examples"]["caption"]
+    judged = read_predictions(paths["predictions.h5"]).merge(synthetic_report.catalogue(120), on=["candid", "split"])
+    test = judged[judged["split"] == "test"]
+    wrong = ((test["label"] == 0) & (test["score"] > 0.5)).sum()
+    assert f"among {len(test):,} test alerts" in caption
+    assert f"{wrong:,} false positives" in caption
+    assert "run cell/f1/s0" in caption
+
+
+def test_examples_of_another_dataset_are_refused(study, tmp_path):
+    write_predictions(tmp_path / "p.h5", np.array([5]), np.array(["test"]), np.array([0.3]), {})
+    with pytest.raises(StudyError, match="has no test alert of this dataset"):
+        figures.example_gallery(study["dataset.h5"], tmp_path / "p.h5", tmp_path / "x", run="a")
+
+
+def _texts(figure):
+    """Every text a reader sees: labels, titles, legends, and the ticks within the axes' limits."""
+    yield from figure.texts
+    for legend in [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]:
+        yield from legend.get_texts()
+    for axes in figure.axes:
+        if axes.get_visible():
+            yield from (axes.xaxis.label, axes.yaxis.label, axes.title, *axes.texts)
+            for axis, place in ((axes.xaxis, 0), (axes.yaxis, 1)):
+                low, high = sorted(axis.get_view_interval())
+                yield from (tick for tick in axis.get_ticklabels() if low <= tick.get_position()[place] <= high)
+
+
+@pytest.mark.slow
+def test_no_text_is_cut_off(drawings):
+    for name, drawing in drawings.items():
+        with style.house_style():
+            painted = FigureCanvasAgg(drawing.figure)
+            painted.draw()
+            canvas = drawing.figure.bbox
+            for text in _texts(drawing.figure):
+                if text.get_visible() and text.get_text().strip():
+                    box = text.get_window_extent(painted.get_renderer())
+                    assert canvas.x0 - 1 <= box.x0, (name, text.get_text())
+                    assert box.x1 <= canvas.x1 + 1, (name, text.get_text())
