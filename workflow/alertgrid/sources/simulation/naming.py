@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from astropy.time import Time
+import datetime
 
 _LETTERS = 7
 _NAMES = 26**_LETTERS
 # Coprime to 26^7, so that different sources never share a name, and large, so that a name does not tell the source set.
 _STRIDE = 3_141_592_653
 _CANDID_EPOCH = 2457754.5  # 1 January 2017
+_ORDINAL_EPOCH = 1721424.5  # where the calendar of Python counts from
 
 
 def object_name(ordinal: int, first_jd: float) -> str:
@@ -23,7 +24,7 @@ def object_name(ordinal: int, first_jd: float) -> str:
 
 def year_of(jd: float) -> int:
     """Calendar year of a Julian date."""
-    return int(Time(jd, format="jd").datetime.year)
+    return datetime.date.fromordinal(int(jd - _ORDINAL_EPOCH)).year
 
 
 def alert_number(ordinal: int, jd: float) -> int:

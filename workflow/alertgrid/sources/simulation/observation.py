@@ -190,6 +190,7 @@ class _Imager:
         relative = detection.error / abs(detection.flux)
         return {
             "fid": int(visits.fid[visit]),
+            "magzpsci": float(zero_point),
             "isdiffpos": "t" if detection.positive else "f",
             "magpsf": float(zero_point - 2.5 * np.log10(abs(detection.flux))),
             "sigmapsf": float(np.hypot(2.5 / np.log(10) * relative, photometry.ZERO_POINT_ERROR)),

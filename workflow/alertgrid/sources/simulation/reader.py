@@ -16,7 +16,7 @@ from alertgrid.sources.simulation.observation import Observed, observe_source
 from alertgrid.sources.simulation.settings import Settings, checked_settings
 from alertgrid.stamps import preprocess_cutouts
 
-KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing")
+KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing", "magzpsci")
 
 
 def inputs(**settings) -> list[Path]:
@@ -38,7 +38,8 @@ def read(**settings) -> Iterator[Chunk]:
     iterator of Chunk
         All alerts of a source lie in one chunk; source sets alternate. Equal settings give equal bytes, and more
         sources keep the earlier ones as they are. `split` is empty. Kept extra columns: object_type, jdstarthist
-        (days), peakmag (brightest detection of the source, mag), seeing (FWHM in pixels).
+        (days), peakmag (brightest detection of the source, mag), seeing (FWHM in pixels), magzpsci (zero point as the
+        pipeline knows it, mag).
 
     Raises
     ------

@@ -99,7 +99,7 @@ def add_star(rng: np.random.Generator, scene: Scene, x: float, y: float, r: floa
     """A point source with a star's colour and star-galaxy score."""
     colour = rng.uniform(0.2, 1.4) if colour is None else colour
     # ASSUME: the score of stars falls from near 1 to ambiguous as they fade towards the catalogue's limit.
-    score = _logistic(rng.normal(4.2 - 1.1 * max(r - 18.5, 0), 1.8))
+    score = _logistic(rng.normal(4.7 - 1.2 * max(r - 19.0, 0), 1.8))
     scene.add(x, y, r + colour, r, *_catalogued(rng, score, r))
 
 

@@ -63,7 +63,7 @@ def nights(settings: Settings) -> Nights:
     return Nights(
         clear=weather < np.quantile(weather, settings.clear_fraction),
         seeing=np.maximum(seeing, 1.0),
-        moonlight=moonlight - np.median(moonlight),
+        moonlight=moonlight - np.mean(moonlight),
         extinction=np.minimum(rng.exponential(0.08, len(days)), 1.0),
     )
 
@@ -103,7 +103,7 @@ def _with_conditions(settings: Settings, rng: np.random.Generator, jd, fid, nigh
     # ASSUME: the sky is a quarter of a magnitude darker in g than the setting says and as much brighter in r.
     sky = sky_level(settings, brightness + np.where(fid == 1, 0.25, -0.25), zero_point)
     sigma = pixel_noise(settings, sky) * noise_excess(settings)
-    limit = zero_point - 2.5 * np.log10(5 * sigma * np.sqrt(area_of(fwhm)) * _template_share(settings))
+    limit = _limit(settings, zero_point, sigma, fwhm)
     return Visits(jd, fid, fwhm, sky, zero_point, sigma, limit)
 
 
@@ -124,23 +124,26 @@ def noise_excess(settings: Settings) -> float:
     ASSUME: real difference images are shallower than photon noise alone allows (flat fields, resampling, correlated
     noise: about a magnitude at ZTF); all that is one factor on white noise.
     """
-    flux = 10 ** (0.4 * (settings.zero_point - settings.depth))
-    area = effective_area(settings.seeing / PIXEL_SCALE)
-    needed = flux / (5 * np.sqrt(area) * _template_share(settings))
-    excess = needed / pixel_noise(settings, sky_level(settings, settings.sky_brightness, settings.zero_point))
+    weather = nights(settings)
+    zero_point = settings.zero_point - weather.extinction[weather.clear]
+    sky = sky_level(settings, settings.sky_brightness - weather.moonlight[weather.clear], zero_point)
+    fwhm = weather.seeing[weather.clear] / PIXEL_SCALE
+    limit = np.median(_limit(settings, zero_point, pixel_noise(settings, sky), fwhm))
+    excess = 10 ** (0.4 * (limit - settings.depth))
     if excess < 1:
         raise StudyError(
             "simulation.depth",
             f"{settings.depth} mag is deeper than photon noise allows",
-            f"at most {settings.depth + 2.5 * np.log10(excess):.2f} mag with this sky, seeing, gain and zero point",
+            f"at most {limit:.2f} mag with this sky, seeing, gain and zero point",
             "lower the depth, or darken the sky (sky_brightness) or improve the seeing",
         )
     return float(excess)
 
 
-def _template_share(settings: Settings) -> float:
-    """Noise of the difference over that of the science image; the template adds little."""
-    return float(np.sqrt(1 + 1 / settings.template_visits))
+def _limit(settings: Settings, zero_point, sigma, fwhm) -> np.ndarray:
+    """5-sigma magnitude of a point source in the difference; the template adds a little to the science noise."""
+    template_share = np.sqrt(1 + 1 / settings.template_visits)
+    return zero_point - 2.5 * np.log10(5 * sigma * np.sqrt(area_of(fwhm)) * template_share)
 
 
 @functools.lru_cache(maxsize=1)
