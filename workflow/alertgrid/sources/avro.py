@@ -1,0 +1,257 @@
+"""Alerts from a folder of ZTF packets and a table of labels by object.
+
+The folder is read twice: once for the light curves, since the history columns of an alert need every packet of its
+object, and once for the cutouts, a few hundred alerts at a time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..columns import CHANNELS, METADATA_COLUMNS, STAMP_SIZE
+from ..errors import StudyError
+from ..history import derive_history
+from ..progress import Progress
+from ..stamps import preprocess_alert, refusal_reason
+from . import Chunk, Refusal, packets
+from .candidates import POSITIVE
+from .folders import check_folder
+from .labels import read_detections, read_labels
+from .packets import HISTORY_COLUMNS, RAW_COLUMNS, Unreadable
+
+BLOCK = 256  # alerts in memory at a time
+PENDING = 500_000  # detections held before repeated ones are dropped
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to read and how.
+
+    Attributes
+    ----------
+    folder : str
+        Folder of the packets, searched with its sub-folders for `*.avro`.
+    labels : str
+        CSV with objectId and label, optionally source_set and split.
+    history : str
+        CSV of further detections (objectId, jd, magpsf) that count for the history columns; "" for none.
+    real_bogus : sequence of str
+        Packet scores that stand in for `new_drb` (which only a rerun of braai gives), in order of preference.
+    keep_columns : sequence of str
+        Columns of the packets to keep in the dataset's catalogue.
+    """
+
+    folder: str
+    labels: str
+    history: str = ""
+    # ASSUME: where a packet has no deep-learning score (before 2019), the older `rb`, also 0 to 1, is near enough.
+    real_bogus: tuple[str, ...] = ("drb", "rb")
+    keep_columns: tuple[str, ...] = ()
+
+
+def inputs(**settings) -> list[Path]:
+    """Files that `read` opens: the tables, then the packets."""
+    chosen = Settings(**settings)
+    tables = [Path(path) for path in (chosen.labels, chosen.history) if path]
+    return tables + packets.packet_files(chosen.folder)
+
+
+def read(**settings) -> Iterator[Chunk]:
+    """Collect the light curves of the folder, then yield its labelled alerts in bounded blocks.
+
+    Packets of other surveys, broken files, alerts without a label, without a needed value or with unusable cutouts, and
+    repeated alerts are listed as refused; the rest goes on.
+
+    Parameters
+    ----------
+    **settings
+        Fields of `Settings`.
+
+    Raises
+    ------
+    StudyError
+        The folder is missing or without packets, a table is not usable, or a kept column occurs in no packet.
+    """
+    chosen = Settings(**settings)
+    check_folder(chosen.folder)
+    files = packets.packet_files(chosen.folder)
+    if not files:
+        raise StudyError(f"data.folder, {chosen.folder}", "no alert packets", "files *.avro", "correct data.folder")
+    labels = read_labels(chosen.labels)
+    extra = [read_detections(chosen.history)] if chosen.history else []
+    survey = _survey(chosen, files, labels)
+    unknown = [name for name in chosen.keep_columns if name not in survey.columns]
+    if unknown and survey.alerts:
+        raise StudyError(
+            "data.keep_columns", f"{', '.join(unknown)} in no packet", "columns of `candidate`", "correct it"
+        )
+    alerts = pd.DataFrame(survey.alerts, columns=["file", "number", "objectId", *HISTORY_COLUMNS])
+    alerts = alerts.join(derive_history(alerts, pd.concat([survey.curves.table(), *extra])))
+    return _chunks(chosen, files, alerts, labels, survey.refused)
+
+
+class LightCurves:
+    """Detections of many objects, each kept once however many packets repeat it."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, int] = {}
+        self.rows = array("d")
+
+    def add(self, name: str, detections: Iterable[tuple[float, float]]) -> None:
+        """Add times (jd) and magnitudes of an object."""
+        code = self.codes.setdefault(name, len(self.codes))
+        for jd, magnitude in detections:
+            self.rows.extend((code, jd, magnitude))
+
+    def compact(self) -> None:
+        """Drop repeated detections."""
+        self.rows = array("d", np.unique(np.array(self.rows).reshape(-1, 3), axis=0).tobytes())
+
+    def table(self) -> pd.DataFrame:
+        """All detections: objectId, jd, magpsf."""
+        self.compact()
+        code, jd, magnitude = np.array(self.rows).reshape(-1, 3).T
+        names = np.array(list(self.codes), object)[code.astype(int)]
+        return pd.DataFrame({"objectId": names, "jd": jd, "magpsf": magnitude})
+
+
+@dataclass
+class _Survey:
+    """What the first pass found."""
+
+    curves: LightCurves = field(default_factory=LightCurves)
+    alerts: list[tuple] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+    candids: set[int] = field(default_factory=set)
+
+
+def _survey(chosen: Settings, files: list[Path], labels: pd.DataFrame) -> _Survey:
+    """First pass: light curves, and which records are taken."""
+    survey, progress, full = _Survey(), Progress(0, "light curves"), PENDING
+    for index, path in enumerate(files):
+        for number, record in packets.records(path):
+            try:
+                _enlist(survey, record, labels, chosen.real_bogus)
+                history = [float(record["candidate"][name]) for name in HISTORY_COLUMNS]
+                survey.alerts.append((index, number, packets.object_name(record), *history))
+            except Unreadable as reason:
+                survey.refused.append(_refusal(chosen, path, number, record, reason))
+            progress.step(1, refused=len(survey.refused))
+        if len(survey.curves.rows) > 3 * full:
+            survey.curves.compact()
+            full = max(PENDING, 2 * len(survey.curves.rows) // 3)
+    return survey
+
+
+def _enlist(survey: _Survey, record: Any, labels: pd.DataFrame, scores: tuple[str, ...]) -> None:
+    """Count the detections of a record; raise `Unreadable` where its alert cannot be taken."""
+    if isinstance(record, Unreadable):
+        raise record
+    packets.check_survey(record)
+    name, candid = packets.object_name(record), packets.candid_of(record)
+    if name not in labels.index:
+        raise Unreadable(f"object {name} has no label")
+    survey.curves.add(name, packets.detections(record))
+    packets.check_values(record)
+    packets.real_bogus(record["candidate"], scores)
+    if candid in survey.candids:
+        raise Unreadable(f"candid {candid} occurs more than once; the first one is taken")
+    survey.candids.add(candid)
+    survey.columns.update(record["candidate"])
+
+
+def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unreadable) -> Refusal:
+    """Say where an alert stood and why it is not taken."""
+    known = record if isinstance(record, Mapping) else {}
+    candid = packets.candid_of(known)
+    return Refusal(
+        path.relative_to(chosen.folder).as_posix(),
+        number,
+        "" if candid is None else str(candid),
+        packets.object_name(known),
+        str(reason),
+    )
+
+
+def _chunks(
+    chosen: Settings, files: list[Path], alerts: pd.DataFrame, labels: pd.DataFrame, refused: list[Refusal]
+) -> Iterator[Chunk]:
+    """Second pass: decode the cutouts of the alerts taken, block by block; what was refused before comes first."""
+    yield _chunk([], refused)
+    rows = _rows(chosen, files, alerts, labels)
+    while block := list(islice(rows, BLOCK)):
+        good = [row for row in block if not isinstance(row, Refusal)]
+        yield _chunk(good, [row for row in block if isinstance(row, Refusal)])
+
+
+def _rows(
+    chosen: Settings, files: list[Path], alerts: pd.DataFrame, labels: pd.DataFrame
+) -> Iterator[tuple[dict, list[float], np.ndarray] | Refusal]:
+    """Yield catalogue entries, metadata and stamps of the alerts taken, or why their cutouts are unusable."""
+    for index, group in alerts.groupby("file", sort=True):
+        wanted = {alert.number: alert for alert in group.itertuples()}
+        for number, record in packets.records(files[index]):
+            if number not in wanted:
+                continue
+            try:
+                stamps = _stamps(record)
+            except Unreadable as reason:
+                yield _refusal(chosen, files[index], number, record, reason)
+                continue
+            entry, values = _values(record, wanted[number], labels.loc[wanted[number].objectId], chosen)
+            yield entry, values, stamps
+
+
+def _stamps(record: Mapping[str, Any]) -> np.ndarray:
+    """Cutouts of a packet as stamps, (3, 63, 63); raises `Unreadable` where they are of no use."""
+    cutouts = packets.cutouts_of(record)
+    reason = refusal_reason(cutouts)
+    if reason:
+        raise Unreadable(reason)
+    return preprocess_alert(cutouts)
+
+
+def _values(
+    record: Mapping[str, Any], alert: Any, label: pd.Series, chosen: Settings
+) -> tuple[dict[str, Any], list[float]]:
+    """Catalogue entry and the 25 metadata values of one alert."""
+    candidate = record["candidate"]
+    score, score_name = packets.real_bogus(candidate, chosen.real_bogus)
+    known = {name: candidate[name] for name in RAW_COLUMNS} | alert._asdict() | {"new_drb": score}
+    kept = {name: candidate.get(name) for name in chosen.keep_columns}
+    entry = {
+        "candid": packets.candid_of(record),
+        "objectId": alert.objectId,
+        "jd": candidate["jd"],
+        "fid": int(candidate["fid"]),
+        "magpsf": candidate["magpsf"],
+        "isdiffpos": POSITIVE[str(candidate["isdiffpos"])],
+        "ra": candidate["ra"],
+        "dec": candidate["dec"],
+        "label": label["label"],
+        "source_set": label["source_set"],
+        "split": label["split"],
+        "new_drb_from": score_name,
+    }
+    return kept | entry, [known[name] for name in METADATA_COLUMNS]
+
+
+def _chunk(rows: list[tuple[dict, list[float], np.ndarray]], refused: list[Refusal]) -> Chunk:
+    """Join the alerts of a block."""
+    return Chunk(
+        catalogue=pd.DataFrame([entry for entry, _, _ in rows]),
+        metadata=np.array([values for _, values, _ in rows], np.float32).reshape(-1, len(METADATA_COLUMNS)),
+        stamps=np.array([stamps for _, _, stamps in rows], np.float32).reshape(
+            -1, len(CHANNELS), STAMP_SIZE, STAMP_SIZE
+        ),
+        refused=refused,
+    )
