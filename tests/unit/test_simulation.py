@@ -152,12 +152,12 @@ def test_aperture_photometry_agrees_with_magpsf(real_alerts):
         scale = row.seeing / (2 * np.sqrt(2 ** (1 / 3) - 1))
         flux /= 1 - (1 + (radius / scale) ** 2) ** -2
         offset = flux / 10 ** (0.4 * (row.magzpsci - row.magpsf)) - 1
-        noise = 1.4826 * np.median(np.abs(difference - np.median(difference))) * np.sqrt(count) / flux
+        noise = 1.4826 * np.nanmedian(np.abs(difference - np.nanmedian(difference))) * np.sqrt(count) / flux
         offsets.append(offset)
         pulls.append(offset / np.hypot(noise, row.sigmapsf))
     assert len(offsets) > 100
     assert abs(np.median(offsets)) < 0.03
-    assert 0.5 < 1.4826 * np.median(np.abs(pulls)) < 1.5
+    assert 0.7 < 1.4826 * np.median(np.abs(pulls)) < 1.3
 
 
 def test_magnitudes_are_calibrated_and_errors_honest():
