@@ -31,7 +31,9 @@ def start_of(wildcards):
 def pretraining_recipe(wildcards):
     """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
     spec = SETTINGS["pretraining"][wildcards.pretraining]
-    recipe = {key: value for key, value in SETTINGS["training"].items() if key != "overrides"} | spec.get("training", {})
+    recipe = {key: value for key, value in SETTINGS["training"].items() if key != "overrides"} | spec.get(
+        "training", {}
+    )
     overrides = recipe.pop("overrides", {})
     return canonical(override(recipe, overrides, wildcards.architecture))
 

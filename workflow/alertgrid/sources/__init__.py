@@ -1,7 +1,7 @@
 """How alerts of any origin become rows and stamps: one reader per file, one interface.
 
-Every reader module has two functions. `read(**settings)` yields `Chunk`s of bounded size. `inputs(**settings)` lists the
-files that were read, so that their SHA-256 can be kept with the dataset.
+Every reader module has two functions. `read(**settings)` yields `Chunk`s of bounded size. `inputs(**settings)` lists
+the files that were read, so that their SHA-256 can be kept with the dataset.
 """
 
 from __future__ import annotations
