@@ -6,15 +6,19 @@ modules.
 
 import json
 
+import numpy as np
 import pytest
 import timm
 import torch
 from alertgrid import hub, published
 from alertgrid.columns import METADATA_COLUMNS
+from alertgrid.dataset import open_stamps, read_catalogue, read_metadata
 from alertgrid.errors import StudyError
 from alertgrid.models import FusionModel
+from alertgrid.predictions import read_predictions
 from hub_stand_in import fake_hub  # noqa: F401
 from torch.nn import functional
+from toy_training import write_toy
 
 META = {
     "model_name": "um_nn", "metadata_cols": list(METADATA_COLUMNS), "meta_fc1_neurons": 128, "meta_fc2_neurons": 96,
@@ -303,3 +307,18 @@ def test_fetched_files_are_checked_before_they_are_used(fake_hub, tmp_path):  # 
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(StudyError, match="snakemake fetch"):
         published.load_published(folder)
+
+
+def test_a_released_model_enters_a_study_without_training(tmp_path):
+    dataset, catalogue = write_toy(tmp_path)
+    folder = put(tmp_path / "BTSbot-some", fusion(CNN), upstream(fusion(CNN)))
+    published.predict_published(folder, dataset, catalogue, tmp_path / "predictions.h5", device="cpu", batch=7)
+    table, found = read_catalogue(catalogue), read_predictions(tmp_path / "predictions.h5")
+    rows = np.flatnonzero(table["split"].isin(["val", "test"]))
+    assert found["candid"].tolist() == table["candid"].iloc[rows].tolist()
+    model = published.load_published(folder)
+    with torch.no_grad():
+        stamp, values = torch.from_numpy(open_stamps(dataset)[rows].astype("f4")), read_metadata(dataset)[rows]
+        expected = torch.sigmoid(model(stamp, torch.from_numpy(values))).numpy()
+    np.testing.assert_allclose(found["score"], expected, rtol=1e-4)
+    assert len(np.unique(found["score"])) > 10

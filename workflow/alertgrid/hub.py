@@ -63,6 +63,15 @@ _ZOOBOT = {
     # The repositories' config.json carries ImageNet's constants, which Zoobot's training never used.
     "normalisation": "[0, 1], 3 channels, 224 pixels, no mean and standard deviation",
 }
+# Revision and, where the hub's page states it, SHA-256 of timm's ImageNet weights; the first download records other
+# hashes.
+IMAGENET_PINS: dict[str, tuple[str, str | None]] = {
+    "convnext_pico": (
+        "0d879cb0cfd9b851a13f007d3ed170dd049f1476",
+        "886829b6326981758d9996f4f18b3ac61c49f259cb9fad37ef1d1e8306b64875",
+    ),
+    "maxvit_tiny_rw_224": ("b80aa14b07f3fd9e73979d609cfcb5653f1d7d53", None),
+}
 GALAXY_ZOO: dict[str, HubSource] = {
     source.architecture: source
     for source in (
@@ -88,8 +97,8 @@ def hub_source(pretraining: str | Mapping[str, Any], architecture: str) -> HubSo
     Parameters
     ----------
     pretraining : {"imagenet", "galaxyzoo"} or mapping
-        "imagenet" is timm's default tag (convnext_pico.d1_in1k, maxvit_tiny_rw_224.sw_in1k, ...); a mapping names any other
-        repository by the fields of `HubSource`.
+        "imagenet" is timm's default tag (convnext_pico.d1_in1k, maxvit_tiny_rw_224.sw_in1k, ...); a mapping names any
+        other repository by the fields of `HubSource`.
     architecture : str
         Name of an encoder.
 
@@ -103,14 +112,16 @@ def hub_source(pretraining: str | Mapping[str, Any], architecture: str) -> HubSo
         return _named_source(pretraining, architecture)
     published = timm.get_pretrained_cfg(architecture) if architecture else None
     if pretraining == "imagenet" and published is not None and published.hf_hub_id:
+        revision, digest = IMAGENET_PINS.get(architecture, ("main", None))
         return HubSource(
             published.hf_hub_id,
-            "main",
+            revision,
             MODEL,
             architecture,
             ("ImageNet",),
             published.license or "unknown",
             f"mean {published.mean}, standard deviation {published.std}, {published.input_size[-1]} pixels",
+            digest,
         )
     if pretraining == "galaxyzoo" and architecture in GALAXY_ZOO:
         return GALAXY_ZOO[architecture]

@@ -124,7 +124,8 @@ class AceroCNN(nn.Module):
     With all three cutouts it is the paper's DIA network, with science and template its noDIA network.
     """
 
-    # ASSUME: kernels of 5 pixels throughout and no padding; the paper's text names the size of the first only.
+    # Kernels of 5 pixels, no padding, dropout after each pool: the variant of the authors' code (taceroc/DIA_noDIA,
+    # model_utils.py) that carries dropout; a sigmoid on one output takes the place of a softmax on two.
     _CHANNELS = (16, 32, 64)
 
     def __init__(self, spec: EncoderSpec, in_channels: int, settings: Mapping[str, Any]):

@@ -13,9 +13,7 @@ def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("checkpoints", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--architecture", required=True)
-    parser.add_argument(
-        "--corpus", type=mapping, required=True, help="source and settings of the images, JSON or @file"
-    )
+    parser.add_argument("--corpus", type=mapping, required=True, help="settings of the images, JSON or @file")
     parser.add_argument("--start", type=Path, help="encoder folder to start from, random weights otherwise")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
