@@ -1,4 +1,4 @@
-"""The one error a user should ever meet (where, what, what was expected, what to do), and the one that is no failure."""
+"""The one error a user should ever meet: where, what, what was expected, what to do. And the stop that is no error."""
 
 from __future__ import annotations
 

@@ -56,6 +56,10 @@ def resolve():
 
 
 SETTINGS, GRID = resolve()
+TRAINED = [name for name, spec in SETTINGS["pretraining"].items() if "corpus" in spec]
+FETCHED = [name for name, spec in SETTINGS["pretraining"].items() if "hub" in spec]
+ENCODER_FILES = ("model.safetensors", "config.json", "manifest.json")
+NO_NAME = "^$"  # a pattern that fits no wildcard, for studies without such encoders
 
 
 wildcard_constraints:
@@ -105,3 +109,82 @@ def recipe_of(run):
     recipe = dict(SETTINGS["training"])
     overrides = recipe.pop("overrides", {})
     return canonical(override(recipe, overrides, run["architecture"], run["pretraining"], run["inputs"]))
+
+
+def source_files(wildcards):
+    """Files that the reader will open, so that a changed file is noticed."""
+    folder = SETTINGS["data"].get("folder")
+    files = [SETTINGS["data"][name] for name in ("labels", "history") if name in SETTINGS["data"]]
+    return files + ([str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()] if folder else [])
+
+
+def corpus_of(wildcards):
+    """Settings of the corpus, as the pre-trainer takes them."""
+    corpus = dict(SETTINGS["pretraining"][wildcards.pretraining]["corpus"])
+    if corpus["source"] == "simulation":
+        corpus = {"source": "hdf5", "file": f"{FOLDER}/corpora/{wildcards.pretraining}.h5"}
+    return canonical(corpus)
+
+
+def corpus_files(wildcards):
+    """Files that the corpus is read from."""
+    corpus = SETTINGS["pretraining"][wildcards.pretraining]["corpus"]
+    if corpus["source"] == "simulation":
+        return f"<study>/corpora/{wildcards.pretraining}.h5"
+    return [corpus[name] for name in ("images", "labels") if name in corpus]
+
+
+def start_of(wildcards):
+    """Manifest of the encoder that a pre-training starts from, if any."""
+    start = SETTINGS["pretraining"][wildcards.pretraining].get("start", "none")
+    return [] if start == "none" else f"<study>/encoders/{wildcards.architecture}-{start}/manifest.json"
+
+
+def pretraining_recipe(wildcards):
+    """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
+    spec = SETTINGS["pretraining"][wildcards.pretraining]
+    recipe = {key: value for key, value in SETTINGS["training"].items() if key != "overrides"} | spec.get(
+        "training", {}
+    )
+    overrides = recipe.pop("overrides", {})
+    return canonical(override(recipe, overrides, wildcards.architecture))
+
+
+def pretrain_options(wildcards, input):
+    """What the names say of a pre-training, as options of the pre-trainer."""
+    seed = SETTINGS["pretraining"][wildcards.pretraining].get("seed", 0)
+    start = f" --start {Path(input.start).parent}" if input.start else ""
+    return f"--architecture {wildcards.architecture} --seed {seed}{start}"
+
+
+def encoder_scores(wildcards):
+    """Own validation scores of all encoders that were trained here and that the grid uses."""
+    used = GRID[GRID["pretraining"].isin(TRAINED)].drop_duplicates(["architecture", "pretraining"])
+    return [f"<study>/encoders/{run.architecture}-{run.pretraining}/scores.csv" for run in used.itertuples()]
+
+
+def train_encoder(wildcards):
+    """Manifest of the encoder that a run starts from, if any."""
+    run = run_of(wildcards)
+    return [] if run["pretraining"] == "none" else f"{encoder_folder(run)}/manifest.json"
+
+
+def train_options(wildcards, input):
+    """What the grid says of a run, as options of the trainer."""
+    run = run_of(wildcards)
+    axes = ("architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw")
+    options = [f"--{axis} {run[axis]}" for axis in axes]
+    folders = {"--encoder": "encoder", "--image-run": "image", "--metadata-run": "metadata"}
+    options += [f"{option} {Path(input[name]).parent}" for option, name in folders.items() if input.get(name)]
+    return " ".join(options)
+
+
+def checkpoints(wildcards, output):
+    """Folder of the run's checkpoints: no output, since Snakemake deletes the outputs of a job that fails."""
+    return Path(FOLDER, "checkpoints", Path(output[0]).parent.relative_to(f"{FOLDER}/runs"))
+
+
+def finished_runs(wildcards):
+    """Runs that the tables stand on: all of the grid, or with --config partial=true those that exist."""
+    wanted = [f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"]]
+    return [path for path in wanted if Path(path).exists()] if config.get("partial") else wanted

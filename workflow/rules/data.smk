@@ -1,13 +1,6 @@
 # Alerts in: one dataset, one catalogue with splits, one grid.
 
 
-def source_files(wildcards):
-    """Files that the reader will open, so that a changed file is noticed."""
-    folder = SETTINGS["data"].get("folder")
-    files = [SETTINGS["data"][name] for name in ("labels", "history") if name in SETTINGS["data"]]
-    return files + ([str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()] if folder else [])
-
-
 rule build_dataset:
     """Read, check and store the alerts of the study."""
     input:

@@ -1,12 +1,6 @@
 # What is claimed: tables from the catalogue and the predictions, figures and a page from the tables.
 
 
-def finished_runs(wildcards):
-    """Runs that the tables stand on: all of the grid, or with --config partial=true those that exist."""
-    wanted = [f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"]]
-    return [path for path in wanted if Path(path).exists()] if config.get("partial") else wanted
-
-
 rule tabulate:
     """Judge all runs: metrics, intervals, differences and costs as tidy tables."""
     input:
@@ -132,7 +126,7 @@ rule check_results:
     conda:
         "../../envs/study.yaml"
     params:
-        folder=FOLDER,
+        folder=subpath(input.grid, parent=True),
         # Whether every image network must beat chance; empty means no.
         signal="yes" if SETTINGS["expect_signal"] else "",
     shell:

@@ -1,27 +1,6 @@
 # One run of the grid at a time. `shell:` with `exec` gives the trainer the scheduler's signals and its whole grace time.
 
 
-def train_encoder(wildcards):
-    """Manifest of the encoder that a run starts from, if any."""
-    run = run_of(wildcards)
-    return [] if run["pretraining"] == "none" else f"{encoder_folder(run)}/manifest.json"
-
-
-def train_options(wildcards, input):
-    """What the grid says of a run, as options of the trainer."""
-    run = run_of(wildcards)
-    axes = ("architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw")
-    options = [f"--{axis} {run[axis]}" for axis in axes]
-    folders = {"--encoder": "encoder", "--image-run": "image", "--metadata-run": "metadata"}
-    options += [f"{option} {Path(input[name]).parent}" for option, name in folders.items() if input.get(name)]
-    return " ".join(options)
-
-
-def checkpoints(wildcards, output):
-    """Folder of the run's checkpoints: no output, since Snakemake deletes the outputs of a job that fails."""
-    return str(Path(output[0]).parent).replace("/runs/", "/checkpoints/", 1)
-
-
 rule train:
     """Train one image, metadata or joint network."""
     input:
