@@ -131,6 +131,16 @@ def test_discarding_puts_back_a_live_lock_caught_by_mistake(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_leaves_no_lock_behind(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    with pytest.raises(OSError, match="No space"), locks.hold(tmp_path / "lock.json", "work"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def contend(path, counter, queue):
     """Add one to a number on disk, unprotected but for the lock."""
     for _ in range(20):

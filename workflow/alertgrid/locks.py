@@ -137,8 +137,12 @@ def _claim(path: Path, what: str, notes: Mapping[str, Any]) -> Lock | None:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
         return None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"token": token, "what": what, **notes, **_self()}, file)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"token": token, "what": what, **notes, **_self()}, file)
+    except OSError:  # a full disk must not leave a lock without a holder
+        path.unlink()
+        raise
     return Lock(path, token)
 
 

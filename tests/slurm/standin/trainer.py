@@ -37,7 +37,7 @@ def one_epoch(state: dict, seed: int, pace: float, folder: Path) -> dict:
     """The next state, after `pace` seconds."""
     if (folder / "hog").exists():
         (folder / "hog").unlink()
-        memory = [np.ones(2**27) for _ in range(8)]
+        memory = [np.ones(2**26) for _ in range(4)]
         time.sleep(60)
         del memory
     time.sleep(pace)

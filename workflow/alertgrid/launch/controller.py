@@ -49,7 +49,10 @@ class Controller:
         self.clear()
         # Slurm signals every process of the job step; the warning is for this one.
         self._process = subprocess.Popen(
-            [*self.command, "--rerun-incomplete"], start_new_session=True, preexec_fn=_ignore_warning
+            [*self.command, "--rerun-incomplete"],
+            env={**os.environ, scheduler.CONTROLLER_JOB: scheduler.own_job() or ""},
+            start_new_session=True,
+            preexec_fn=_ignore_warning,
         )
         return self._process.wait()
 

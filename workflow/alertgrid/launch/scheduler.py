@@ -14,6 +14,8 @@ from pathlib import Path
 # States in which a job may still write files, or will start again under the same number.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 UNKNOWN_JOB = "Invalid job id"
+# Snakemake's Slurm plugin removes SLURM_* from its own environment; a controller that is a job hands its number on.
+CONTROLLER_JOB = "ALERTGRID_CONTROLLER_JOB"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def available() -> bool:
 
 def own_job() -> str | None:
     """Number of the Slurm job that this process runs in, if it does."""
-    return os.environ.get("SLURM_JOB_ID")
+    return os.environ.get("SLURM_JOB_ID") or os.environ.get(CONTROLLER_JOB)
 
 
 def is_active(number: str) -> bool | None:
