@@ -63,13 +63,17 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
     if not judged:
         return result
     fixed = bool(entrant.column)
-    result.n_alerts, result.n_sources = len(tests.test.label), len(tests.classes)
+    scored = np.isfinite(next(iter(scores.values()))[1])
+    result.n_alerts, result.n_sources = int(scored.sum()), len(np.unique(tests.test.source[scored]))
+    if not scored.all():
+        reason = f"no score for {(~scored).sum()} of {len(scored)} test alerts: judged on the others, not compared"
+        result.problems.append((entrant.cell, reason))
     for metric in METRICS:
         values = [run.values[metric] for run in judged.values()]
         empty = np.zeros(len(tests.classes))
         rows = [run.influence.get(metric, empty) for run in judged.values()]
         result.groups[metric] = group(values, rows, tests.classes, support(metric, tests.classes), fixed)
-    if all(np.isfinite(test).all() for _, test in scores.values()):
+    if scored.all():
         result.policies = policy_rows(entrant, [test for _, test in scores.values()], tests, options, fixed)
     result.calibration = calibration_rows(entrant, [test for _, test in scores.values()], tests.test, options.bins)
     return result

@@ -141,6 +141,8 @@ def difference(study: Study, cells: tuple[str, str], fraction: float, metric: st
     first, second = (study.group(cell, fraction, metric) for cell in cells)
     if first is None or second is None:
         return None
+    if len({study.results[cell, fraction].n_alerts for cell in cells}) > 1:
+        return None  # an external entrant without all scores was judged on other alerts
     return contrast([(1.0, first), (-1.0, second)], study.level, power=study.power)
 
 

@@ -53,11 +53,13 @@ def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
 
 
 def write_latex(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write performance.tex, differences.tex and policies.tex, each where its table has rows."""
+    """Write performance.tex, differences.tex and policies.tex, each where its table has rows; an earlier one is removed."""
     for name, make in (("performance", _performance), ("differences", _differences), ("policies", _policies)):
-        frame = tables[name]
+        frame, path = tables[name], folder / f"{name}.tex"
         if len(frame):
-            write_text(folder / f"{name}.tex", make(frame))
+            write_text(path, make(frame))
+        else:
+            path.unlink(missing_ok=True)  # of an earlier report
 
 
 def _level(frame: pd.DataFrame) -> str:
