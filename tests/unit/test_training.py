@@ -610,3 +610,23 @@ def test_encoder_weights_are_loaded(files, tmp_path):
     assert set(Sources(encoder=folder).hashes()) == {"encoder"}
     with pytest.raises(StudyError, match="no such file"):
         Sources(encoder=tmp_path / "nowhere").hashes()
+
+
+def test_a_gpu_is_asked_in_its_own_words(monkeypatch):
+    gpu = torch.device("cuda", 0)
+    answers = {
+        "is_available": True, "mem_get_info": (7, 9), "max_memory_allocated": 5, "get_device_name": "H200",
+        "is_bf16_supported": True,
+    }  # fmt: skip
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *given, answer=answer, **options: answer)
+    assert hardware.choose_device("auto") == gpu
+    assert hardware.choose_device("cuda") == gpu
+    assert hardware.available_memory(gpu) == 7
+    assert hardware.peak_memory(gpu) == 5
+    assert hardware.device_name(gpu) == "H200"
+    assert hardware.choose_precision("auto", gpu, "image") == "bf16"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    with hardware.arithmetic(gpu, threads=None, deterministic=True):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()

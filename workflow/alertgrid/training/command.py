@@ -33,6 +33,7 @@ def run_train(options: argparse.Namespace) -> int:
     """Train one run and print one line."""
     from .. import training
 
+    deadline = training.find_deadline(options.deadline, options.budget_seconds)  # reading the data counts too
     recipe = training.Recipe.parse(options.training)
     axes = ("architecture", "pretraining", "inputs", "fraction", "seed", "draw", "stamps", "labels")
     spec = training.RunSpec(**{axis: getattr(options, axis) for axis in axes})
@@ -45,7 +46,7 @@ def run_train(options: argparse.Namespace) -> int:
         checkpoints=options.checkpoints,
         sources=training.Sources(options.encoder, options.image_run, options.metadata_run),
         threads=options.threads,
-        deadline=training.find_deadline(options.deadline, options.budget_seconds),
+        deadline=deadline,
     )
     print(training.summary(record), flush=True)
     return 0

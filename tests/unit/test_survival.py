@@ -1,0 +1,211 @@
+"""Killed at any moment, a run goes on and ends with the same bits; asked to stop, it says so with its exit status."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from alertgrid.__main__ import main
+from alertgrid.training import EXIT_STATUS
+from alertgrid.training.step import Learner
+from toy_training import MODELS, RECIPE, run_toy, same_run, write_toy
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_toy(tmp_path_factory.mktemp("toy"))
+
+
+def arguments(files, folder, inputs="metadata", **recipe):
+    architecture = "metadata_net" if inputs == "metadata" else "btsbot_cnn"
+    values = {
+        "dataset": files[0], "catalogue": files[1], "architecture": architecture, "pretraining": "none",
+        "inputs": inputs, "fraction": 1.0, "seed": 1, "draw": 0, "training": json.dumps({**RECIPE, **recipe}),
+        "models": json.dumps(MODELS), "checkpoints": folder / "checkpoints", "output": folder / "out",
+        "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return ["train", *(str(part) for name, value in values.items() for part in (f"--{name}", value))]
+
+
+def start(command, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(path, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# The command
+
+
+def test_command_trains_and_says_one_line(files, tmp_path, capsys):
+    (tmp_path / "recipe.json").write_text(json.dumps({**RECIPE, "epochs": 1}))
+    command = arguments(files, tmp_path)
+    command[command.index("--training") + 1] = f"@{tmp_path / 'recipe.json'}"
+    assert main(command) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert len(output) == 1
+    assert output[0].startswith("metadata_net-none-metadata fraction 1 seed 1: val AUC 0.")
+
+
+def test_command_explains_errors(files, tmp_path, capsys):
+    assert main(arguments(files, tmp_path, epocs=3)) == 1
+    assert "did you mean 'epochs'" in capsys.readouterr().err
+    for text in ("{", "[1]", "@nowhere.json"):
+        command = arguments(files, tmp_path)
+        command[command.index("--models") + 1] = text
+        with pytest.raises(SystemExit):
+            main(command)
+
+
+def test_used_up_time_gives_the_distinct_status(files, tmp_path, capsys):
+    command = arguments(files, tmp_path)
+    assert main([*command, "--budget-seconds", "1"]) == EXIT_STATUS == 75
+    assert "start again to go on: " in capsys.readouterr().err
+    assert main(command) == 0
+    run_toy(files, tmp_path / "whole", inputs="metadata", architecture="metadata_net")
+    same_run(tmp_path / "out", tmp_path / "whole" / "out")
+
+
+def test_stop_before_the_predictions_keeps_the_training(files, tmp_path, monkeypatch, capsys):
+    score = Learner.score
+
+    def late(learner, feed, precision, tick=None):
+        if not learner.network.training:  # still in evaluation mode from the last validation: these are the predictions
+            signal.raise_signal(signal.SIGTERM)
+        return score(learner, feed, precision, tick)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "score", late)
+        assert main(arguments(files, tmp_path)) == EXIT_STATUS
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(Learner, "step", None)
+    assert main(arguments(files, tmp_path)) == 0
+    assert "resumed after epoch 3, step 0" in capsys.readouterr().err
+
+
+def test_second_trainer_refuses(files, tmp_path, capsys):
+    from alertgrid.locks import hold
+
+    with hold(tmp_path / "checkpoints" / "lock.json", "training of this run"):
+        assert main(arguments(files, tmp_path)) == 1
+    assert "already under way" in capsys.readouterr().err
+
+
+def test_damaged_checkpoint_costs_steps_but_no_bit(files, tmp_path, monkeypatch, capsys):
+    step, count = Learner.step, []
+
+    def fail(*parts):
+        count.append(1)
+        if len(count) == 9:
+            raise RuntimeError("killed")
+        return step(*parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", fail)
+        with pytest.raises(RuntimeError):
+            main(arguments(files, tmp_path, checkpoint_minutes=0.0))
+    newest = max((tmp_path / "checkpoints").glob("step-*.ckpt"))
+    newest.write_bytes(newest.read_bytes()[:-10])
+    assert main(arguments(files, tmp_path, checkpoint_minutes=0.0)) == 0
+    assert "is damaged; the one before is used" in capsys.readouterr().err
+    run_toy(files, tmp_path / "whole", inputs="metadata", architecture="metadata_net")
+    same_run(tmp_path / "out", tmp_path / "whole" / "out")
+
+
+def test_other_settings_start_anew(files, tmp_path, capsys):
+    assert main([*arguments(files, tmp_path, learning_rate=0.5), "--budget-seconds", "1"]) == EXIT_STATUS
+    assert main(arguments(files, tmp_path)) == 0
+    assert "belongs to other settings or data" in capsys.readouterr().err
+    run_toy(files, tmp_path / "whole", inputs="metadata", architecture="metadata_net")
+    same_run(tmp_path / "out", tmp_path / "whole" / "out")
+
+
+# Real processes, real signals
+
+
+@pytest.mark.slow
+def test_sigterm_with_sigcont_saves_and_leaves(files, tmp_path):
+    recipe = {"epochs": 400, "patience": 400, "checkpoint_minutes": 0.0}
+    command = ["-m", "alertgrid", *arguments(files, tmp_path, **recipe)]
+    process = start(command)
+    wait_for(tmp_path / "checkpoints" / "progress.json", process)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == EXIT_STATUS, error
+    assert "SIGTERM received; saved at" in error
+    assert not (tmp_path / "checkpoints" / "lock.json").exists()
+
+
+def train_in_child(files, folder, recipe, network):
+    """Fork a trainer; a fork shares the imports, so that twenty of them are a matter of seconds."""
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        run_toy(files, folder, recipe=recipe, **network)
+        os._exit(0)
+    return child
+
+
+def saves_again(progress, before, child):
+    """Wait until the child has written a checkpoint; False when it ended before."""
+    while not progress.exists() or progress.stat().st_mtime_ns == before:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def kill_until_done(files, folder, recipe, network):
+    """Start, kill -9, start again; the number of kills and the exit status of the last one, who was spared.
+
+    Most are killed a random time after their first checkpoint, wherever they are then; every fifth at any time from its
+    start, which may be before it has set up anything.
+    """
+    torch.set_num_threads(1)
+    chance, progress = random.Random(7), folder / "checkpoints" / "progress.json"
+    for kills in range(KILLS + 1):
+        before = progress.stat().st_mtime_ns if progress.exists() else 0
+        child = train_in_child(files, folder, recipe, network)
+        if kills % 5 and saves_again(progress, before, child):
+            time.sleep(chance.uniform(0, 0.03))
+        elif kills % 5 == 0:
+            time.sleep(chance.uniform(0, 0.3))
+        if kills < KILLS:
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        if not os.WIFSIGNALED(status):
+            return kills, os.waitstatus_to_exitcode(status)
+    raise AssertionError("unreachable: the last one is not killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [("metadata_net", "metadata"), ("btsbot_cnn", "image")], ids=lambda pair: pair[1])
+def test_kill_9_at_random_moments_changes_no_bit(files, tmp_path, network):
+    # Several steps fit between two kills, and twenty times that must not reach the end.
+    recipe = {"epochs": 45, "patience": 45, "checkpoint_minutes": 0.0}
+    network = dict(zip(("architecture", "inputs"), network, strict=True))
+    call = f"{tuple(map(str, files))!r}, Path({str(tmp_path / 'killed')!r}), {recipe!r}, {network!r}"
+    code = f"from pathlib import Path; import test_survival; print(*test_survival.kill_until_done({call}))"
+    process = start(["-c", code], stdout=subprocess.PIPE, cwd=Path(__file__).parent)
+    output, error = process.communicate(timeout=600)
+    assert output.split() == [str(KILLS), "0"], error
+    torch.set_num_threads(1)
+    run_toy(files, tmp_path / "whole", recipe={**recipe, "checkpoint_minutes": 9.0}, **network)
+    same_run(tmp_path / "killed" / "out", tmp_path / "whole" / "out")
+    record = json.loads((tmp_path / "killed" / "out" / "run.json").read_text())
+    assert record["resumed"] >= KILLS // 2
