@@ -13,10 +13,11 @@ from alertgrid import figures
 from alertgrid.errors import StudyError
 from alertgrid.figures import style, words
 from alertgrid.figures.dataset import load_catalogue
+from alertgrid.figures.gallery import best_run
 from alertgrid.figures.performance import performance
 from alertgrid.figures.policies import magnitude_bin
 from alertgrid.figures.sheet import stretch
-from alertgrid.figures.timing import best_batch
+from alertgrid.figures.timing import best_batch, merge_repeats
 from alertgrid.predictions import read_predictions, write_predictions
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -189,6 +190,12 @@ def test_fastest_batch_in_fp32_eager_is_taken():
     best = best_batch(synthetic_report.timing())
     assert set(best["batch"]) == {256}
     assert set(best["precision"] + best["mode"]) == {"fp32eager"}
+    again = pd.concat(
+        [synthetic_report.timing(), synthetic_report.timing().assign(throughput=1.0, throughput_low=0.001)]
+    )
+    merged = merge_repeats(again)
+    assert len(merged) == len(synthetic_report.timing())
+    assert (merged["throughput_low"] == 0.001).all()
     only = synthetic_report.timing().query("precision == 'bf16'")
     assert set(best_batch(only)["precision"]) == {"bf16"}
 
@@ -241,6 +248,15 @@ def _texts(figure):
             for axis, place in ((axes.xaxis, 0), (axes.yaxis, 1)):
                 low, high = sorted(axis.get_view_interval())
                 yield from (tick for tick in axis.get_ticklabels() if low <= tick.get_position()[place] <= high)
+
+
+def test_best_run_is_chosen_on_validation(tmp_path):
+    runs = pd.DataFrame({"run": ["a", "b", "c"], "inputs": ["image", "image", "fusion"], "labels": "given"})
+    runs.assign(val_auc=[0.8, 0.9, 0.95]).to_csv(tmp_path / "runs.csv", index=False)
+    assert best_run(tmp_path) == "b"
+    runs.assign(val_auc=np.nan).to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(StudyError, match="no image run has finished"):
+        best_run(tmp_path)
 
 
 @pytest.mark.slow

@@ -65,27 +65,29 @@ def write_cards(
     if runs is None or runs.empty:
         return []
     template = _environment(templates).get_template("card.md.j2")
+    said = {"study": study, "data": data or "not stated", "licence": licence or "not stated"}
     written = []
     for cell, records in runs.groupby("cell", sort=False):
-        text = template.render(
-            study=study,
-            data=data or "not stated",
-            licence=licence or "not stated",
-            cell=cell,
-            axes=_axes(records.iloc[0], cell),
-            records=records.to_dict("records"),
-            settings=_settings(records),
-            performance=_performance(frames.get("performance"), cell),
-            policies=_policies(frames.get("policies"), cell),
-            timing=_timing(frames.get("timing"), cell),
-            provenance=provenance(records),
-            number=number,
-            significant=significant,
-            fraction_label=fraction_label,
-        )
         written.append(Path(output) / f"{cell}.md")
-        write_text(written[-1], text)
+        write_text(written[-1], template.render(said | _content(frames, cell, records)))
     return written
+
+
+def _content(frames: Mapping[str, pd.DataFrame], cell: str, records: pd.DataFrame) -> dict[str, Any]:
+    """What the tables know of a cell, and the ways of printing numbers, by the names of the template."""
+    return {
+        "cell": cell,
+        "axes": _axes(records.iloc[0], cell),
+        "records": records.to_dict("records"),
+        "settings": _settings(records),
+        "performance": _performance(frames.get("performance"), cell),
+        "policies": _policies(frames.get("policies"), cell),
+        "timing": _timing(frames.get("timing"), cell),
+        "provenance": provenance(records),
+        "number": number,
+        "significant": significant,
+        "fraction_label": fraction_label,
+    }
 
 
 def _axes(record: pd.Series, cell: str) -> dict[str, str]:

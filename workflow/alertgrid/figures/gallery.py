@@ -151,14 +151,9 @@ def example_gallery(
     """
     alerts = _Alerts.open(dataset)
     judged = _judge(alerts.catalogue, predictions, split)
-    groups, totals = [], []
-    for outcome, (label, above) in OUTCOMES.items():
-        rows = judged[(judged["label"] == label) & ((judged["score"] > threshold) == above)]
-        rows = rows.sort_values("score", ascending=not above, kind="stable")
-        chosen = _one_per_source(rows, count)
-        notes = [f"{judged.loc[row, 'source_set']}, score {judged.loc[row, 'score']:.3f}" for row in chosen]
-        groups.append(alerts.group(f"{outcome} ({len(rows):,} alerts)", chosen, notes))
-        totals.append(f"{len(rows):,} {outcome}")
+    found = {outcome: _surest(judged, *kind, threshold) for outcome, kind in OUTCOMES.items()}
+    groups = [_outcome(alerts, f"{name} ({len(rows):,} alerts)", rows, count) for name, rows in found.items()]
+    totals = [f"{len(rows):,} {outcome}" for outcome, rows in found.items()]
     caption = (
         f"The surest right and wrong scores of run {run} among {len(judged):,} {split} alerts at a threshold of "
         f"{threshold:g}: {', '.join(totals)}. One alert per source. {_STAMPS}"
@@ -166,6 +161,19 @@ def example_gallery(
     with house_style():
         drawing = Drawing("examples", draw_sheet(groups, columns), "Right and wrong examples", caption)
         return write_drawings(output, [("gallery", "examples", lambda: [drawing])])
+
+
+def _surest(judged: pd.DataFrame, label: int, above: bool, threshold: float) -> pd.DataFrame:
+    """Alerts of a label on one side of the threshold, the farthest from it first."""
+    rows = judged[(judged["label"] == label) & ((judged["score"] > threshold) == above)]
+    return rows.sort_values("score", ascending=not above, kind="stable")
+
+
+def _outcome(alerts: _Alerts, head: str, rows: pd.DataFrame, count: int) -> Group:
+    """The first sources of an outcome with set and score above each triplet."""
+    chosen = _one_per_source(rows, count)
+    notes = [f"{rows.loc[row, 'source_set']}, score {rows.loc[row, 'score']:.3f}" for row in chosen]
+    return alerts.group(head, chosen, notes)
 
 
 def _judge(catalogue: pd.DataFrame, predictions: str | Path, split: str) -> pd.DataFrame:

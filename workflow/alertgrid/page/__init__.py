@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..figures import read_tables
 from ..figures.words import PRIMARY
@@ -75,29 +75,30 @@ def write_page(
     """
     output, frames = Path(output), read_tables(tables, skip=("metrics", "history", "calibration"))
     pictures, skipped = _pictures(figures, output.parent)
-    environment = Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("page.html.j2").render(
-        study=study,
-        description=description,
-        summary=_summary(frames),
-        headline=sections.headline(frames, metrics),
-        claims=sections.claims(frames),
-        missing=sections.missing(frames),
-        sections=sections.sections(frames, metrics),
-        pictures=pictures,
-        skipped=skipped,
-        provenance=provenance.merge(provenance.provenance(frames.get("runs")), facts or {}),
-        csv=_links(tables, output.parent),
-        **{key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()},
-    )
-    write_text(output, html)
+    said = {"study": study, "description": description, "pictures": pictures, "skipped": skipped}
+    said["provenance"] = provenance.merge(provenance.provenance(frames.get("runs")), facts or {})
+    said["csv"] = _links(tables, output.parent)
+    said |= {key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()}
+    write_text(output, _template(templates).render(said | _content(frames, metrics)))
     return output
+
+
+def _template(folder: str | Path) -> Template:
+    """The page's template: text is escaped, an unknown name is an error."""
+    loader = FileSystemLoader(folder)
+    options = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=loader, **options).get_template("page.html.j2")
+
+
+def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict[str, Any]:
+    """What the tables say, by the names of the template."""
+    return {
+        "summary": _summary(frames),
+        "headline": sections.headline(frames, metrics),
+        "claims": sections.claims(frames),
+        "missing": sections.missing(frames),
+        "sections": sections.sections(frames, metrics),
+    }
 
 
 def _pictures(folders: Sequence[str | Path], base: Path) -> tuple[dict[str, list[Picture]], dict[str, str]]:

@@ -81,11 +81,14 @@ def _levels(table: pd.DataFrame) -> str:
 def claims(tables: Tables) -> View | None:
     """The claims of the papers with what was measured here."""
     columns = [
-        text("claim", "statement"), text("where", "scope"), text("source", "source"), text("measured", "quantity"),
-        bounds("value (interval)"), verdict("verdict", "verdict"), text("why", "reason"),
+        text("claim", "statement"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
+        bounds("value (interval)"), text("why", "reason"),
     ]  # fmt: skip
     note = "The rule for each verdict stood in the configuration before the runs."
-    return view("claims", "Claims of the papers", tables.get("claims"), columns, note)
+    table = tables.get("claims")
+    if table is not None and {"statement", "source"} <= set(table):
+        table = table.assign(statement=table["statement"] + " (" + table["source"].fillna("no source") + ")")
+    return view("claims", "Claims of the papers", table, columns, note)
 
 
 def missing(tables: Tables) -> View | None:
