@@ -34,6 +34,9 @@ def test_hashes(tmp_path):
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256(tmp_path / "a") == files.sha256_text("abc") == known
     assert files.hash_files([tmp_path / "a"]) == {"a": known}
+    files.write_text(tmp_path / "below/a", "abc")
+    assert files.hash_files([tmp_path / "a", tmp_path / "below/a"]) == {"a": known, "below/a": known}
+    assert files.hash_files([]) == {}
 
 
 def test_predictions_come_back_and_bad_ones_are_refused(tmp_path):

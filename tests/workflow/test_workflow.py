@@ -1,4 +1,4 @@
-"""The toy study from end to end: linted, planned, run, idle the second time, and rerun exactly where something changed."""
+"""The toy study from end to end: linted, planned, run, idle the second time, rerun exactly where something changed."""
 
 from __future__ import annotations
 

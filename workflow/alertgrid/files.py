@@ -78,5 +78,7 @@ def sha256_text(text: str) -> str:
 
 
 def hash_files(paths: Iterable[str | Path]) -> dict[str, str]:
-    """File name -> SHA-256, in the order given."""
-    return {Path(path).name: sha256(path) for path in paths}
+    """Path below the folder that all share -> SHA-256, in the order given."""
+    paths = [Path(path).absolute() for path in paths]
+    shared = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    return {path.relative_to(shared).as_posix(): sha256(path) for path in paths}

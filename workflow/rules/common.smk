@@ -113,9 +113,10 @@ def recipe_of(run):
 
 def source_files(wildcards):
     """Files that the reader will open, so that a changed file is noticed."""
-    folder = SETTINGS["data"].get("folder")
-    files = [SETTINGS["data"][name] for name in ("labels", "history") if name in SETTINGS["data"]]
-    return files + ([str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()] if folder else [])
+    data = SETTINGS["data"]
+    files = [data[name] for name in ("file", "labels", "history") if name in data]
+    folder = sorted(path for path in Path(data["folder"]).rglob("*") if path.is_file()) if "folder" in data else []
+    return files + folder
 
 
 def corpus_of(wildcards):

@@ -16,7 +16,7 @@ rule build_dataset:
         source=SETTINGS["data"]["source"],
         dtype=SETTINGS["data"]["dtype"],
         settings={key: value for key, value in SETTINGS["data"].items() if key not in ("source", "dtype")},
-        code=code_of("sources", "dataset", "validation", "stamps", "history"),
+        code=code_of("sources", "dataset", "validation", "stamps", "history", "columns"),
     script:
         "../scripts/build_dataset.py"
 
