@@ -1,6 +1,7 @@
 """Encoder folders: what is loaded is the file's, tensor by tensor; anything else is refused. The hub is a stand-in."""
 
 import functools
+import os
 from pathlib import Path
 
 import huggingface_hub
@@ -89,9 +90,12 @@ def test_joint_fusion_leaves_out_only_the_norm_it_lacks(tmp_path):
 def test_timm_reads_the_folder_itself(size, tmp_path):
     options = {} if size is None else {"img_size": size}
     state = network("maxvit_tiny_rw_224", num_classes=0, **options).state_dict()
+    umask = os.umask(0o022)
     weights.write_encoder_folder(
         tmp_path, state, architecture="maxvit_tiny_rw_224", origin="x", revision="y", image_size=size, **FACTS
     )
+    os.umask(umask)
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o044 == 0o044  # colleagues may read it
     found = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).state_dict()
     assert all(torch.equal(found[key], state[key]) for key in state)
 

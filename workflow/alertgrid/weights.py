@@ -19,7 +19,7 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
@@ -71,7 +71,8 @@ def write_encoder_folder(
     """
     folder = Path(folder)
     with atomic_path(folder / MODEL) as temporary:
-        save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, temporary)
+        # Not `save_file`, whose files nobody else may read.
+        temporary.write_bytes(save({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}))
     write_json(folder / CONFIG, _timm_config(architecture, image_size))
     manifest = {
         "architecture": architecture,
