@@ -132,10 +132,8 @@ def example_gallery(
         Name of the run, for the caption.
     threshold : float in [0, 1]
         Scores above it count as positive.
-    count : int
-        Triplets per outcome, each of another source.
-    columns : int
-        Triplets side by side.
+    count, columns : int
+        Triplets per outcome, each of another source, and triplets side by side.
     split : str
         Split to take the alerts from.
 
