@@ -1,8 +1,9 @@
-"""How fast is the simulated sky? Alerts and corpus images per second on one core, best and median of several rounds.
+"""How fast is the simulated sky? Alerts and corpus images per second of one core, best and median of several rounds.
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow python benchmarks/simulation.py [rounds]
 
-The two are timed in turn, so that a disturbance of the machine meets both. The floor asked for is 100 per second.
+The two are timed in turn, so that a disturbance of the machine meets both. Seconds are of processor time, which other
+jobs on the machine disturb least. The floor asked for is 100 per second.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def images(seed: int) -> int:
 
 
 def rates(rounds: int) -> dict[str, list[float]]:
-    """Units per second of each stage in each round; a first round, which builds tables, is thrown away."""
+    """Units per processor second of each stage in each round; a first round, which builds tables, is thrown away."""
     measured: dict[str, list[float]] = {"alerts": [], "corpus images": []}
     for seed in range(rounds + 1):
         for name, stage in zip(measured, (alerts, images), strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             with contextlib.redirect_stderr(io.StringIO()):
                 count = stage(seed)
-            measured[name].append(count / (time.perf_counter() - start))
+            measured[name].append(count / (time.process_time() - start))
     return {name: values[1:] for name, values in measured.items()}
 
 
