@@ -266,6 +266,20 @@ def test_unusable_inputs_are_refused_with_their_name(copy):
         write_tables(**arguments, output=copy / "tables")
 
 
+def test_impossible_settings_are_refused_by_key(study, tmp_path):
+    wrong = {
+        "report.levels": {"levels": 0.9},
+        "report.level": {"level": 1.5},
+        "report.compared": {"compared": ["auc"]},
+        "report.policies": {"policies": [{"name": "a", "magnitudes": 19}]},
+        "report.claims.margins": {"claims": {"margins": 1}},
+    }
+    for key, settings in wrong.items():
+        with pytest.raises(StudyError) as caught:
+            write_tables(**inputs(study), output=tmp_path, **settings)
+        assert caught.value.where == key
+
+
 def test_alignment_by_candid(study):
     rows = read_catalogue(study / "catalogue.h5").query("split == 'test'").reset_index(drop=True)
     part = Part.of(rows, [18.0, 19.0])

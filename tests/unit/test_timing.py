@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from alertgrid import timing
+from alertgrid import stopwatch, timing
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json
 from alertgrid.machine import describe_machine
@@ -75,7 +75,7 @@ def test_memory_of_a_call_is_what_it_holds():
     def call():
         return torch.ones(40 * 2**18) + 1  # two tensors of 40 MiB
 
-    found = timing.peak_memory(call, torch.device("cpu"))
+    found = stopwatch.peak_memory(call, torch.device("cpu"))
     assert np.isnan(found) or 70 < found < 100
 
 
@@ -83,7 +83,7 @@ def test_a_network_that_does_not_fit_leaves_the_others(monkeypatch):
     def full():
         raise torch.OutOfMemoryError("no room")
 
-    times, memory = timing._measure([full, lambda: None], torch.device("cpu"), 0, 4, 0.0)
+    times, memory = stopwatch.measure([full, lambda: None], torch.device("cpu"), 0, 4, 0.0)
     assert len(times[0]) == 0
     assert len(times[1]) == 3  # not fewer than three calls, whatever the time
     assert len(memory) == 2

@@ -7,9 +7,7 @@ ratio is worth more than either number. Stamps lie on the device already: readin
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +24,10 @@ from .errors import StudyError
 from .files import write_csv, write_json
 from .machine import describe_machine
 from .models import build_fusion, build_model
+from .stopwatch import MIB, measure
 from .training.hardware import device_name
 
 BASELINE = "btsbot_cnn"
-MIB = 2**20
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 
@@ -46,32 +44,12 @@ class Subject:
     gflops: float
 
 
-def time_architecture(
-    *,
-    architecture: str,
-    inputs: str = "image",
-    in_channels: int = 3,
-    settings: Mapping[str, Any] | None = None,
-    device: str = "cpu",
-    precisions: Sequence[str] = ("fp32", "bf16"),
-    modes: Sequence[str] = ("eager",),
-    batches: Sequence[int] = (1, 8, 64, 256, 1024),
-    warmup: int = 3,
-    repeats: int = 20,
-    max_seconds: float = 10.0,
-    threads: int | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    record: str | Path | None = None,
-) -> pd.DataFrame:
-    """Time one architecture beside the custom CNN.
+@dataclass(frozen=True)
+class Sweep:
+    """What is varied and how often it is measured.
 
-    Parameters
+    Attributes
     ----------
-    architecture, inputs, in_channels, settings
-        As for `models.build_model`. The custom CNN is built with the same inputs and settings ("image" for metadata).
-    device : str
-        "cpu" or "cuda".
     precisions : sequence of {"fp32", "bf16"}
         bf16 is autocast with channels-last stamps.
     modes : sequence of {"eager", "compiled"}
@@ -85,8 +63,45 @@ def time_architecture(
         CPU threads; None keeps torch's own choice.
     seed : int
         Of the weights and the stamps.
+    """
+
+    precisions: Sequence[str] = ("fp32", "bf16")
+    modes: Sequence[str] = ("eager",)
+    batches: Sequence[int] = (1, 8, 64, 256, 1024)
+    warmup: int = 3
+    repeats: int = 20
+    max_seconds: float = 10.0
+    threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.precisions, PRECISIONS, "precisions")
+        _check(self.modes, ("eager", "compiled"), "modes")
+
+
+def time_architecture(
+    *,
+    architecture: str,
+    inputs: str = "image",
+    in_channels: int = 3,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    output: str | Path | None = None,
+    record: str | Path | None = None,
+    **sweep: Any,
+) -> pd.DataFrame:
+    """Time one architecture beside the custom CNN.
+
+    Parameters
+    ----------
+    architecture, inputs, in_channels, settings
+        Names of the grid and settings of the models. The custom CNN has the same inputs ("image" for metadata).
+    device : str
+        "cpu" or "cuda".
     output, record : path, optional
         CSV of the rows and JSON about the machine.
+    **sweep
+        Fields of `Sweep`.
 
     Returns
     -------
@@ -98,27 +113,36 @@ def time_architecture(
     StudyError
         An unknown device, precision or mode.
     """
-    target = _device(device)
-    _check(precisions, PRECISIONS, "precisions")
-    _check(modes, ("eager", "compiled"), "modes")
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads or before)
-        subjects = _subjects(architecture, inputs, in_channels, settings, target, seed)
-        rows = []
-        for precision, mode, batch in itertools.product(precisions, modes, batches):
-            calls = [_call(subject, precision, mode, batch, target, seed) for subject in subjects]
-            times, memory = _measure(calls, target, warmup, repeats, max_seconds)
-            rows += _rows(subjects, (precision, mode, batch), times, memory, device_name(target))
+    target, plan = _device(device), Sweep(**sweep)
+    with _threads(plan.threads):
+        frame = pd.DataFrame(
+            _sweep(_subjects(architecture, inputs, in_channels, settings, target, plan.seed), plan, target)
+        )
         machine = describe_machine(target)
-    finally:
-        torch.set_num_threads(before)
-    frame = pd.DataFrame(rows)
     if output is not None:
         write_csv(output, frame)
     if record is not None:
         write_json(record, machine)
     return frame
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Use `count` CPU threads inside, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _sweep(subjects: Sequence[Subject], plan: Sweep, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Rows of every precision, mode and batch."""
+    for precision, mode, batch in itertools.product(plan.precisions, plan.modes, plan.batches):
+        calls = [_call(subject, precision, mode, batch, device, plan.seed) for subject in subjects]
+        times, memory = measure(calls, device, plan.warmup, plan.repeats, plan.max_seconds)
+        yield from _rows(subjects, (precision, mode, batch), times, memory, device_name(device))
 
 
 def _check(values: Sequence[str], known: Sequence[str] | Mapping[str, Any], key: str) -> None:
@@ -200,90 +224,6 @@ def _call(
             return model(stamps, metadata)
 
     return call
-
-
-def _measure(
-    calls: Sequence[Callable[[], Any]], device: torch.device, warmup: int, repeats: int, max_seconds: float
-) -> tuple[list[np.ndarray], list[float]]:
-    """Seconds of every measured call and peak memory in MiB of each network, the networks in turns."""
-    memory = []
-    times: list[list[float]] = [[] for _ in calls]
-    alive = []
-    for call in calls:
-        with _out_of_memory() as full:
-            memory.append(peak_memory(call, device))
-            for _ in range(warmup):
-                call()
-        memory += [np.nan] * full.happened
-        alive.append(not full.happened)
-    start = time.perf_counter()
-    for number in range(repeats):
-        for position, call in enumerate(calls):
-            if alive[position]:
-                times[position].append(seconds(call, device))
-        if number >= 2 and time.perf_counter() - start > max_seconds:
-            break
-    return [np.array(values) for values in times], memory
-
-
-class _Full:
-    """Whether a block ran out of device memory."""
-
-    happened = False
-
-
-@contextlib.contextmanager
-def _out_of_memory() -> Iterator[_Full]:
-    """Turn an out-of-memory error into a note."""
-    full = _Full()
-    try:
-        yield full
-    except torch.OutOfMemoryError:
-        full.happened = True
-        torch.cuda.empty_cache()
-
-
-def seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """Time of one call: by CUDA events on a GPU, by the clock on a CPU."""
-    if device.type == "cuda":
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) / 1e3
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def peak_memory(call: Callable[[], Any], device: torch.device) -> float:
-    """Memory in MiB that a call holds at its peak beyond what was held before it.
-
-    On a GPU by torch's allocator. On a CPU by the kernel's high-water mark of the process, which Linux lets us reset
-    once the C library has given back what it keeps for later; elsewhere NaN.
-    """
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        call()
-        return (torch.cuda.max_memory_allocated(device) - before) / MIB
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-        call()
-        return (_status("VmHWM") - before) / 1024
-    except (OSError, AttributeError):
-        return np.nan
-
-
-def _status(key: str) -> int:
-    """A value in kB of /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
 def _rows(

@@ -53,7 +53,7 @@ def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
 
 
 def write_latex(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write performance.tex, differences.tex and policies.tex, each where its table has rows; an earlier one is removed."""
+    """Write performance.tex, differences.tex and policies.tex, where the table has rows; remove earlier ones."""
     for name, make in (("performance", _performance), ("differences", _differences), ("policies", _policies)):
         frame, path = tables[name], folder / f"{name}.tex"
         if len(frame):

@@ -76,6 +76,16 @@ def _short(error: Exception) -> str:
     return f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
 
+def training_sizes(run_records: pd.DataFrame) -> dict[tuple[str, float], tuple[float, float]]:
+    """Mean training sources and alerts per cell and fraction."""
+    names = ["n_train_sources", "n_train_alerts"]
+    if not len(run_records) or not set(names) <= set(run_records):
+        return {}
+    numbers = run_records[names].apply(pd.to_numeric, errors="coerce")
+    means = numbers.groupby([run_records["cell"], run_records["fraction"].astype(float)]).mean()
+    return {key: tuple(row) for key, row in zip(means.index, means.to_numpy(), strict=True)}
+
+
 def training_cost(records: pd.DataFrame) -> pd.DataFrame:
     """Cost per cell and fraction: medians over runs, and the sum of GPU-hours of all of them."""
     columns = ["cell", "fraction", "n_runs", "wall_seconds", "alerts_per_second", "gpu_hours", "peak_memory_mb"]

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..claims import Rules, claims_table
+from ..claims import claims_table
 from ..dataset import read_catalogue
 from ..errors import StudyError
 from ..files import write_csv
 from ..multiplier import Bootstrap
-from ..policies import BTSBOT_POLICIES, Policy
 from ..progress import Progress
 from . import data, records
 from .dictionary import SCHEMAS, data_dictionary, ordered
 from .evaluate import CellResult, Entrant, Options, evaluate
 from .gather import Study, cells_of, differences, efficiency, multipliers, performance
 from .latex import write_latex
+from .settings import ReportSettings
 from .testset import TestSet, build_testset
 
-MAGNITUDE_EDGES = tuple(np.arange(16.0, 21.01, 0.25))
-POLICY_EDGES = tuple(np.arange(17.0, 18.51, 0.25))
-COMPARED = ("roc_auc", "average_precision", "f1")
 RISING = ("brier", "ece")  # metrics that are worse when they are greater
 
 
@@ -42,20 +38,7 @@ def write_tables(
     refused: str | Path | None = None,
     timing: Sequence[str | Path] = (),
     encoders: Sequence[str | Path] = (),
-    external: Sequence[str] = (),
-    baseline: str = "btsbot_cnn",
-    level: float = 0.95,
-    power: float = 0.8,
-    replicates: int = 1000,
-    seed: int = 0,
-    threshold: float | str = 0.5,
-    policies: Iterable[Mapping[str, Any]] = (),
-    compared: Sequence[str] = COMPARED,
-    magnitude_edges: Sequence[float] = MAGNITUDE_EDGES,
-    policy_edges: Sequence[float] = POLICY_EDGES,
-    calibration_bins: int = 15,
-    claims: Mapping[str, Any] | None = None,
-    workers: int = 1,
+    **settings: Any,
 ) -> dict[str, pd.DataFrame]:
     """Judge every run of a study and write all tables of its report.
 
@@ -63,35 +46,14 @@ def write_tables(
 
     Parameters
     ----------
-    catalogue, grid, runs : path
-        catalogue.h5, grid.csv and the folder that holds the runs.
-    output : path
-        Folder of the tables; `latex/` below it holds the main ones for a paper.
+    catalogue, grid, runs, output : path
+        catalogue.h5, grid.csv, the folder that holds the runs, and the folder of the tables (LaTeX in `latex/` below).
     dataset, refused : path, optional
         dataset.h5 (for missing metadata) and refused.csv.
     timing, encoders : sequences of paths
         CSV files of `timing` and of the encoders' own scores (columns of encoders.csv).
-    external : sequence of str
-        Catalogue columns with scores in [0, 1] of other classifiers; NaN where one has no score.
-    baseline : str
-        Architecture that others are compared with.
-    level, power : float
-        Coverage of intervals; power of the smallest detectable difference.
-    replicates, seed : int
-        Of the bootstrap of objects that the data multiplier uses.
-    threshold : float or str
-        Score above which an alert is positive; a metric's name chooses it on validation alerts, per run.
-    policies : iterable of mappings
-        Further policies: name, alerts, score, magnitude, brightest.
-    compared : sequence of str
-        Metrics of the differences and multipliers.
-    magnitude_edges, policy_edges : sequences of float
-        Bin edges in mag: of alerts by magpsf, of sources by their brightest alert.
-    calibration_bins : int
-    claims : mapping, optional
-        Fields of `claims.Rules`.
-    workers : int
-        Processes.
+    **settings
+        Fields of `ReportSettings`.
 
     Returns
     -------
@@ -100,37 +62,40 @@ def write_tables(
     Raises
     ------
     StudyError
-        The catalogue or the grid cannot be used, or a setting is impossible.
+        The catalogue, the grid or a setting cannot be used.
     """
+    chosen = ReportSettings.of(settings)
     rows, table = read_catalogue(catalogue), read_grid(grid)
-    rules = Rules.of({"baseline": baseline, "level": level, **(claims or {})})
-    chosen = (*BTSBOT_POLICIES, *(Policy(**policy) for policy in policies))
-    options = Options(chosen, threshold, policy_edges, calibration_bins, level)
-    tests = build_testset(rows, magnitude_edges, external)
-    run_records, history, problems = records.read_records(table, Path(runs))
-    results = evaluate_all(_entrants(table, Path(runs), external), tests, options, workers)
-    usable = {(result.cell, result.fraction): result for result in results if result.groups}
-    study = Study(cells_of(table, external), usable, _sizes(run_records), level, power)
-    tables = _judged_tables(results)
-    timings, more = _concatenate(timing, "timing")
-    encoder_scores, others = _concatenate(encoders, "encoders")
-    gone = [problem for result in results for problem in result.problems]
-    tables |= _compared_tables(
-        study, baseline, compared, timings, rules, Bootstrap(len(tests.classes), replicates, seed)
-    )
+    tables, problems = judge(rows, table, Path(runs), chosen, timing)
+    encoder_scores, others = read_all(encoders, "encoders")
     tables |= {
-        "runs": run_records,
-        "history": history,
-        "training_cost": records.training_cost(run_records),
         "dataset_counts": data.counts(rows),
         "dataset_missing": data.missing_values(rows, dataset),
-        "dataset_magnitudes": data.magnitudes(rows, magnitude_edges),
+        "dataset_magnitudes": data.magnitudes(rows, chosen.magnitude_edges),
         "dataset_refused": data.refusals(refused),
-        "missing": _joined(problems + gone + more + others),
-        "timing": timings,
+        "missing": _joined(problems + others),
         "encoders": encoder_scores,
     }
     return _write(tables, Path(output))
+
+
+def judge(
+    rows: pd.DataFrame, grid: pd.DataFrame, runs: Path, settings: ReportSettings, timing: Sequence[str | Path]
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str]]]:
+    """Tables that come from the runs and timings, and what was missing of them as (run, reason)."""
+    tests = build_testset(rows, settings.magnitude_edges, settings.external)
+    run_records, history, problems = records.read_records(grid, runs)
+    results = evaluate_all(_entrants(grid, runs, settings.external), tests, settings.options(), settings.workers)
+    usable = {(result.cell, result.fraction): result for result in results if result.groups}
+    cells = cells_of(grid, settings.external)
+    study = Study(cells, usable, records.training_sizes(run_records), settings.level, settings.power)
+    timings, unread = read_all(timing, "timing")
+    bootstrap = Bootstrap(len(tests.classes), settings.replicates, settings.seed)
+    tables = _judged_tables(results) | _compared_tables(study, settings, timings, bootstrap)
+    tables |= {"runs": run_records, "history": history, "timing": timings}
+    tables["training_cost"] = records.training_cost(run_records)
+    gone = [problem for result in results for problem in result.problems]
+    return tables, problems + gone + unread
 
 
 def _joined(problems: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -199,16 +164,6 @@ def evaluate_all(entrants: Sequence[Entrant], tests: TestSet, options: Options, 
         return collect(pool.map(partial(_evaluate_kept, options=options), entrants))
 
 
-def _sizes(run_records: pd.DataFrame) -> dict[tuple[str, float], tuple[float, float]]:
-    """Mean training sources and alerts per cell and fraction."""
-    names = ["n_train_sources", "n_train_alerts"]
-    if not len(run_records) or not set(names) <= set(run_records):
-        return {}
-    numbers = run_records[names].apply(pd.to_numeric, errors="coerce")
-    means = numbers.groupby([run_records["cell"], run_records["fraction"].astype(float)]).mean()
-    return {key: tuple(row) for key, row in zip(means.index, means.to_numpy(), strict=True)}
-
-
 def _judged_tables(results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
     """metrics, policies and calibration of all entrants."""
     return {
@@ -218,21 +173,21 @@ def _judged_tables(results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
 
 
 def _compared_tables(
-    study: Study, baseline: str, compared: Sequence[str], timings: pd.DataFrame, rules: Rules, bootstrap: Bootstrap
+    study: Study, settings: ReportSettings, timings: pd.DataFrame, bootstrap: Bootstrap
 ) -> dict[str, pd.DataFrame]:
     """Tables with intervals and comparisons."""
     table = performance(study)
-    multiplier = multipliers(study, [metric for metric in compared if metric not in RISING], bootstrap)
+    multiplier = multipliers(study, [metric for metric in settings.compared if metric not in RISING], bootstrap)
     return {
         "performance": table,
         "efficiency": efficiency(study, table) if len(table) else table,
-        "differences": differences(study, baseline, compared),
+        "differences": differences(study, settings.baseline, settings.compared),
         "multiplier": multiplier,
-        "claims": claims_table(study, timings, multiplier, rules),
+        "claims": claims_table(study, timings, multiplier, settings.rules()),
     }
 
 
-def _concatenate(paths: Sequence[str | Path], name: str) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+def read_all(paths: Sequence[str | Path], name: str) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """Join CSV files of the same columns; those that cannot be read are problems."""
     frames, problems = [], []
     for path in paths:
