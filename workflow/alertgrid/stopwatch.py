@@ -1,4 +1,4 @@
-"""How long does a call take, and how much memory does it hold? GPUs by events and allocator, CPUs by clock and kernel."""
+"""How long does a call take, and how much memory does it hold? Events and allocator of a GPU, clock and kernel else."""
 
 from __future__ import annotations
 
