@@ -65,6 +65,8 @@ def _panels(table: pd.DataFrame, metric: str):
         axes.set_title(name)
     for axes in grid.flat[len(architectures) :]:
         axes.set_visible(False)
+    for axes in grid.flat[max(len(architectures) - columns, 0) : len(architectures)]:
+        axes.tick_params(labelbottom=True)
     count_axis(grid[0, 0].xaxis, table["n_train_sources"])
     figure.supxlabel("Training sources", fontsize=7.5)
     figure.supylabel(metric_title(metric), fontsize=7.5)

@@ -128,14 +128,12 @@ def example_gallery(
         predictions.h5 of one run.
     output : path
         Folder for examples.pdf, examples.png and captions.json.
-    run : str
-        Name of the run, for the caption.
+    run, split : str
+        Name of the run, for the caption, and the split to take the alerts from.
     threshold : float in [0, 1]
         Scores above it count as positive.
     count, columns : int
         Triplets per outcome, each of another source, and triplets side by side.
-    split : str
-        Split to take the alerts from.
 
     Returns
     -------
