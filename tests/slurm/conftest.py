@@ -89,6 +89,7 @@ class Study:
 
     def __init__(self, folder: Path, profile: str = "slurm", epochs: int = 4, pace: float = 0.2, runtime: int = 5):
         self.folder, self.results = folder, folder / "results" / "toy"
+        self.processes: list[subprocess.Popen] = []
         shutil.copytree(HERE / "standin", folder, dirs_exist_ok=True)
         small_profile(profile, folder / "profiles" / "slurm", runtime)
         self.config = ["study=toy", f"package={ROOT / 'workflow'}", f"epochs={epochs}", f"pace={pace}"]
@@ -107,7 +108,7 @@ class Study:
     def start(self, *options: str) -> subprocess.Popen:
         """Start Snakemake in the background, in a session of its own, with its output in controller.log."""
         with open(self.folder / "controller.log", "a") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*options),
                 cwd=self.folder,
                 env=self.environment,
@@ -115,6 +116,8 @@ class Study:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.processes.append(process)
+        return process
 
     def wait_for(self, condition, seconds: float, process: subprocess.Popen):
         """Wait for a condition while Snakemake runs; its log is shown when it ends before that."""
@@ -174,7 +177,18 @@ class Study:
 @pytest.fixture
 def make_study(tmp_path, slurm):
     """A study with chosen profile, epochs, pace and time limit."""
-    return lambda **options: Study(tmp_path / "study", **options)
+    made = []
+
+    def make(**options):
+        made.append(Study(tmp_path / "study", **options))
+        return made[-1]
+
+    yield make
+    # After a failed test a Snakemake may still be there, and would go on submitting.
+    for process in (process for study in made for process in study.processes):
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -138,3 +138,10 @@ def test_a_finished_study_has_nothing_to_come():
     assert plan.describe(made).startswith(
         "1 cells, 1 runs, 1 of them done; 0 jobs to come\n0.00 GPU-hours to come, 1.00"
     )
+
+
+def test_a_larger_input_is_scaled_by_its_area_unless_it_was_measured():
+    rate = plan.rate_of(RATES, plan.sized("convnext_pico", 126), "image", "cuda")
+    assert (rate["ms_per_alert"], rate["kind"]) == (12.0, "guess")
+    assert plan.rate_of(plan.load_rates(), "maxvit_tiny@224", "image", "cpu")["kind"] == "measured"
+    assert plan.sized("convnext_pico") == "convnext_pico"

@@ -7,6 +7,7 @@ rates.csv beside this file, which says of each number whether it was measured or
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,8 @@ def estimate(
     Parameters
     ----------
     runs : DataFrame
-        Columns run, architecture, inputs, fraction, epochs.
+        Columns run, architecture, inputs, fraction, epochs; `images` where a run has a number of its own to train on
+        (a pre-training), else NaN.
     alerts : mapping
         Number of alerts in train, val and test.
     rates : DataFrame
@@ -129,6 +131,8 @@ def _cost(run: Mapping, alerts: Mapping[str, int], rates: pd.DataFrame, device: 
 
 def _seconds(run: Mapping, alerts: Mapping[str, int], rate: Mapping) -> float:
     """Seconds of one run: epochs of training and validation, one test, and embeddings for a frozen fusion."""
+    if run.get("images", math.nan) > 0:
+        return START_SECONDS + run["images"] * run["epochs"] * rate["ms_per_alert"] / 1000
     train, evaluated = alerts["train"] * run["fraction"], alerts["val"] * run["epochs"] + alerts["test"]
     training = train * run["epochs"] * rate["ms_per_alert"]
     evaluation = evaluated * rate["ms_per_alert"] * FORWARD_SHARE
@@ -145,18 +149,34 @@ def rate_of(rates: pd.DataFrame, architecture: str, inputs: str, device: str) ->
     if inputs != "fusion":
         return {**row, "image_ms": 0.0}
     image = _row(rates, architecture, "image", device)
-    kinds = {row["kind"], image["kind"]}
-    return {**row, "image_ms": image["ms_per_alert"], "kind": "guess" if "guess" in kinds else row["kind"]}
+    # The weaker of the two numbers says how far the estimate can be trusted.
+    weaker = image if image["kind"] == "guess" else row
+    return {**row, "image_ms": image["ms_per_alert"], "kind": weaker["kind"], "source": weaker["source"]}
+
+
+def sized(architecture: str, input_size: str | int = "native") -> str:
+    """Name of a network in the rates: `maxvit_tiny@224` where stamps are resized."""
+    return architecture if input_size == "native" else f"{architecture}@{input_size}"
 
 
 def _row(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:
-    """The last (newest) rate for a network, or the one for any network."""
+    """The last (newest) rate for a network; else scaled from its native size; else the one for any network."""
     match = rates[(rates["inputs"] == inputs) & (rates["device"] == device)]
-    for name in (architecture, "*"):
-        rows = match[match["architecture"] == name]
+    name, _, size = architecture.partition("@")
+    scale = (int(size) / STAMP_SIZE) ** 2 if size else 1.0
+    for known, factor in ((architecture, 1.0), (name, scale), ("*", scale)):
+        rows = match[match["architecture"] == known]
         if len(rows):
-            return rows.iloc[-1].to_dict()
+            return _scaled(rows.iloc[-1].to_dict(), factor)
     raise StudyError(str(RATES), f"no rate for {architecture}, {inputs}, {device}", "a row with *", "add one")
+
+
+def _scaled(row: dict, factor: float) -> dict:
+    """A rate for inputs of `factor` times the area; scaling makes it a guess."""
+    if factor == 1.0:
+        return row
+    source = f"{row['source']}; times {factor:.1f} for the larger input"
+    return {**row, "ms_per_alert": row["ms_per_alert"] * factor, "kind": "guess", "source": source}
 
 
 def load_rates(records: list[Mapping] | None = None, path: str | Path = RATES) -> pd.DataFrame:
@@ -175,6 +195,7 @@ def load_rates(records: list[Mapping] | None = None, path: str | Path = RATES) -
     seen = pd.DataFrame(records)
     seen["device"] = seen["device"].str.split(":").str[0]
     seen["ms_per_alert"] = 1000 / seen["alerts_per_second"]
+    seen["architecture"] = [sized(record["architecture"], _input_size(record)) for record in records]
     groups = seen.groupby(["architecture", "inputs", "device"])
     medians = groups.agg(
         ms_per_alert=("ms_per_alert", "median"), parameters=("n_parameters", "median"), count=("run", "size")
@@ -182,6 +203,11 @@ def load_rates(records: list[Mapping] | None = None, path: str | Path = RATES) -
     medians["kind"] = "recorded"
     medians["source"] = "median of " + medians.pop("count").astype(str) + " recorded runs"
     return pd.concat([table, medians], ignore_index=True)
+
+
+def _input_size(record: Mapping) -> str | int:
+    """What a finished run resized its stamps to, as its settings say."""
+    return record.get("settings", {}).get("models_resolved", {}).get("input_size", "native")
 
 
 def read_records(folder: str | Path) -> dict[str, dict]:
@@ -216,7 +242,7 @@ def describe(plan: Plan) -> str:
         f"{plan.disk_bytes / 1e9:.2f} GB of disk for data and runs, and {plan.scratch_bytes / 1e9:.2f} GB on the way",
         f"{share:.0%} of the hours to come rest on guesses ({len(guessed)} runs), good to a factor of two or three:",
         *(f"  {source}" for source in sorted(guessed["source"].unique())),
-        "Not counted: pre-training, corpora, report.",
+        "Not counted: making the data and corpora, the report.",
     ]
     return "\n".join(lines)
 
