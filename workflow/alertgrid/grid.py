@@ -77,17 +77,19 @@ def expand_grid(
     StudyError
         An impossible combination is neither excluded nor possible, or a control names an unknown cell.
     """
-    seeds_of, exclude = seeds_of or {}, list(exclude)
-    cells = _cells(architectures, pretraining, inputs, stamps, exclude)
-    rows = []
-    for cell in cells:
-        for fraction, seed in product(fractions, _seeds(cell, architectures, seeds, seeds_of)):
-            rows.append({**cell, "fraction": float(fraction), "seed": int(seed)})
-    rows += _controls(cells, permuted or {}, max(fractions))
-    table = pd.DataFrame(rows)
-    table["cell"] = [
-        cell_name(*row) for row in table[["architecture", "pretraining", "inputs", "stamps", "labels"]].to_numpy()
+    cells = _cells(architectures, pretraining, inputs, stamps, list(exclude))
+    rows = [
+        {**cell, "fraction": float(fraction), "seed": int(seed)}
+        for cell in cells
+        for fraction, seed in product(fractions, _seeds(cell, architectures, seeds, seeds_of or {}))
     ]
+    return _named(pd.DataFrame(rows + _controls(cells, permuted or {}, max(fractions))), draws)
+
+
+def _named(table: pd.DataFrame, draws: int) -> pd.DataFrame:
+    """Add cell, draw and run to the axes."""
+    axes = table[["architecture", "pretraining", "inputs", "stamps", "labels"]].to_numpy()
+    table["cell"] = [cell_name(*values) for values in axes]
     table["draw"] = table["seed"] % draws
     names = zip(table["cell"], table["fraction"], table["seed"], strict=True)
     table["run"] = [run_name(*name) for name in names]

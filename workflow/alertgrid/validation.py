@@ -69,15 +69,16 @@ def _fail(where: str, problem: str, expected: str) -> None:
     raise StudyError(where, problem, expected, "mend the source of these alerts, or its reader")
 
 
-def check_unique(catalogue: pd.DataFrame) -> None:
-    """Refuse a candid that occurs twice.
+def check_unique(candid: np.ndarray) -> None:
+    """Refuse a candid, (N,) int64, that occurs twice.
 
     Raises
     ------
     StudyError
         Names up to five of the repeated numbers.
     """
-    repeated = catalogue.loc[catalogue["candid"].duplicated(), "candid"].unique()
+    numbers, counts = np.unique(candid, return_counts=True)
+    repeated = numbers[counts > 1]
     if len(repeated):
         raise StudyError(
             "candid " + ", ".join(map(str, repeated[:SHOWN])),
@@ -100,7 +101,7 @@ def check_leaks(catalogue: pd.DataFrame) -> None:
     StudyError
         Names up to five offenders and their splits.
     """
-    check_unique(catalogue)
+    check_unique(catalogue["candid"].to_numpy())
     used = catalogue[catalogue["split"].isin(SPLITS)]
     for column, what in (("objectId", "object"), ("stamp_digest", "byte-identical stamp")):
         splits = used.groupby(column)["split"].nunique()
