@@ -43,36 +43,25 @@ def write_encoder_folder(
     image_size: int | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write an encoder folder; the manifest comes last, so a folder that has one is complete.
+    """Write an encoder folder and return its manifest, which comes last, so a folder that has one is complete.
 
     Parameters
     ----------
-    folder : path
-        Made when absent.
     state : mapping
-        State dict of the timm network without classifier, three input channels.
-    architecture : str
-        timm architecture.
+        State dict of the timm network (`architecture`) without classifier, three input channels.
     origin, revision : str
         Where the weights come from, for example `hub:owner/name` and a commit.
     trained_on : sequence of str
         Everything the weights have seen, in order.
-    licence, normalisation : str
-        Licence, and the input of the pre-training.
+    normalisation : str
+        Input of the pre-training.
     image_size : int, optional
         Side that the network was created for, when it is not timm's default.
     details : mapping, optional
         More entries of the manifest.
-
-    Returns
-    -------
-    dict
-        The manifest.
     """
     folder = Path(folder)
-    with atomic_path(folder / MODEL) as temporary:
-        # Not `save_file`, whose files nobody else may read.
-        temporary.write_bytes(save({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}))
+    _write_tensors(folder / MODEL, state)
     write_json(folder / CONFIG, _timm_config(architecture, image_size))
     manifest = {
         "architecture": architecture,
@@ -87,6 +76,12 @@ def write_encoder_folder(
     }
     write_json(folder / MANIFEST, manifest)
     return read_json(folder / MANIFEST)
+
+
+def _write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write safetensors; not by its `save_file`, whose files nobody else may read."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}))
 
 
 def _timm_config(architecture: str, image_size: int | None) -> dict[str, Any]:

@@ -82,14 +82,10 @@ def pretrain(
     threads: int | None = None,
     deadline: float | None = None,
 ) -> dict[str, Any]:
-    """Pre-train an encoder, or go on with it, and write its encoder folder.
+    """Pre-train an encoder, or go on with it; write its encoder folder and return its manifest.
 
     Parameters
     ----------
-    corpus : Corpus
-        From `corpora.load_corpus`.
-    architecture : str
-        A pre-trainable encoder.
     output : path
         Encoder folder: model.safetensors (best epoch), config.json, history.csv, scores.csv and, at last,
         manifest.json.
@@ -97,19 +93,8 @@ def pretrain(
         Folder of the checkpoints and the lock, outside the output; emptied at the end.
     start : path, optional
         Encoder folder to start from; random weights otherwise.
-    models : mapping, optional
-        Settings of the networks: `input_normalisation`, `input_size`, `architectures`.
-    recipe : Recipe, optional
-        How to train; the largest number of alerts per source has no meaning here.
-    seed : int
-        Of initialisation, order, augmentation and dropout.
-    device, threads, deadline
-        As for `training.train_run`.
-
-    Returns
-    -------
-    dict
-        The manifest.
+    models, recipe, device, threads, deadline
+        As for `training.train_run`; the largest number of alerts per source has no meaning here.
 
     Raises
     ------
