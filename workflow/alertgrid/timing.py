@@ -85,7 +85,7 @@ def time_architecture(
     inputs: str = "image",
     in_channels: int = 3,
     settings: Mapping[str, Any] | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     output: str | Path | None = None,
     record: str | Path | None = None,
     **sweep: Any,
@@ -97,7 +97,7 @@ def time_architecture(
     architecture, inputs, in_channels, settings
         Names of the grid and settings of the models. The custom CNN has the same inputs ("image" for metadata).
     device : str
-        "cpu" or "cuda".
+        "cpu", "cuda" or "auto", which takes a GPU where there is one.
     output, record : path, optional
         CSV of the rows and JSON about the machine.
     **sweep
@@ -113,7 +113,7 @@ def time_architecture(
     StudyError
         An unknown device, precision or mode.
     """
-    target, plan = _device(device), Sweep(**sweep)
+    target, plan = choose_device(device), Sweep(**sweep)
     with _threads(plan.threads):
         frame = pd.DataFrame(
             _sweep(_subjects(architecture, inputs, in_channels, settings, target, plan.seed), plan, target)
@@ -150,17 +150,6 @@ def _check(values: Sequence[str], known: Sequence[str] | Mapping[str, Any], key:
     for value in values:
         if value not in known:
             raise StudyError(f"timing.{key}", f"{value!r} is unknown", f"any of {', '.join(known)}", "correct it")
-
-
-def _device(name: str) -> torch.device:
-    """The device, or an error where torch cannot use it."""
-    if name.startswith("cuda") and torch.cuda.is_available():
-        return torch.device(name)
-    if name != "cpu":
-        raise StudyError(
-            "timing.device", f"{name!r} is not usable here", "cpu, or cuda with a GPU", "change the device"
-        )
-    return torch.device("cpu")
 
 
 def _subjects(
