@@ -90,7 +90,9 @@ def test_a_network_that_does_not_fit_leaves_the_others(monkeypatch):
     assert np.isnan(memory[0])
 
 
-def test_unusable_devices_are_refused():
+def test_unusable_devices_and_unknown_keys_are_refused():
+    with pytest.raises(StudyError, match="'batch' is unknown"):
+        timing.time_architecture(architecture="btsbot_cnn", batch=(1,))
     with pytest.raises(StudyError, match="abacus"):
         timing.time_architecture(architecture="btsbot_cnn", device="abacus")
     if not torch.cuda.is_available():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from .files import write_csv, write_json
 from .machine import describe_machine
 from .models import build_fusion, build_model
 from .stopwatch import MIB, measure
-from .training.hardware import device_name
+from .training.hardware import choose_device, device_name
 
 BASELINE = "btsbot_cnn"
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
@@ -74,6 +74,12 @@ class Sweep:
     threads: int | None = None
     seed: int = 0
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Sweep:
+        """A sweep from a mapping of settings; unknown keys are refused."""
+        _check(settings, cls.__dataclass_fields__, "sweep")
+        return cls(**settings)
+
     def __post_init__(self) -> None:
         _check(self.precisions, PRECISIONS, "precisions")
         _check(self.modes, ("eager", "compiled"), "modes")
@@ -113,7 +119,8 @@ def time_architecture(
     StudyError
         An unknown device, precision or mode.
     """
-    target, plan = choose_device(device), Sweep(**sweep)
+    _check([device.split(":")[0]], ("auto", "cpu", "cuda"), "device")
+    target, plan = choose_device(device), Sweep.of(sweep)
     with _threads(plan.threads):
         frame = pd.DataFrame(
             _sweep(_subjects(architecture, inputs, in_channels, settings, target, plan.seed), plan, target)
@@ -145,7 +152,7 @@ def _sweep(subjects: Sequence[Subject], plan: Sweep, device: torch.device) -> It
         yield from _rows(subjects, (precision, mode, batch), times, memory, device_name(device))
 
 
-def _check(values: Sequence[str], known: Sequence[str] | Mapping[str, Any], key: str) -> None:
+def _check(values: Iterable[str], known: Sequence[str] | Mapping[str, Any], key: str) -> None:
     """Refuse an unknown setting."""
     for value in values:
         if value not in known:
