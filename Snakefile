@@ -30,3 +30,4 @@ rule all:
     input:
         "<study>/report/index.html",
         "<study>/report/checked.txt",
+        "<study>/report/checklist.md",

@@ -59,6 +59,7 @@ SETTINGS, GRID = resolve()
 TRAINED = [name for name, spec in SETTINGS["pretraining"].items() if "corpus" in spec]
 FETCHED = [name for name, spec in SETTINGS["pretraining"].items() if "hub" in spec]
 ENCODER_FILES = ("model.safetensors", "config.json", "manifest.json")
+ENCODERS_USED = [name for name in SETTINGS["grid"]["architectures"] if name in set(GRID["architecture"])]
 NO_NAME = "^$"  # a pattern that fits no wildcard, for studies without such encoders
 
 

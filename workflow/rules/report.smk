@@ -1,6 +1,24 @@
 # What is claimed: tables from the catalogue and the predictions, figures and a page from the tables.
 
 
+rule time_inference:
+    """Measure what inference costs, beside the custom CNN in the same job."""
+    output:
+        timing="<study>/timing/{architecture}.csv",
+        machine="<study>/timing/{architecture}.json",
+    log:
+        "<study>/logs/time_inference/{architecture}.log",
+    conda:
+        "../../envs/study.yaml"
+    threads: 1
+    params:
+        models=SETTINGS["models"],
+        sweep=SETTINGS["timing"],
+        code=code_of("timing", "stopwatch", "machine", "models", "encoders"),
+    script:
+        "../scripts/time_inference.py"
+
+
 rule tabulate:
     """Judge all runs: metrics, intervals, differences and costs as tidy tables."""
     input:
@@ -10,6 +28,7 @@ rule tabulate:
         grid="<study>/grid.csv",
         runs=finished_runs,
         encoders=encoder_scores,
+        timing=expand("<study>/timing/{architecture}.csv", architecture=ENCODERS_USED),
     output:
         directory("<study>/report/tables"),
     log:
@@ -98,7 +117,7 @@ rule write_page:
     input:
         tables="<study>/report/tables",
         figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
-        templates=workflow.source_path("../report/page.html.j2"),
+        templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=["page.html.j2", "page.css"]),
     output:
         "<study>/report/index.html",
     log:
@@ -107,9 +126,29 @@ rule write_page:
         "../../envs/study.yaml"
     params:
         study=config["study"],
-        code=code_of("page"),
+        about=SETTINGS["about"],
+        code=code_of("page", "figures"),
     script:
         "../scripts/write_page.py"
+
+
+rule write_cards:
+    """Write a model card for each cell and a filled-in reproducibility checklist."""
+    input:
+        "<study>/report/tables",
+    output:
+        cards=directory("<study>/report/cards"),
+        checklist="<study>/report/checklist.md",
+    log:
+        "<study>/logs/write_cards.log",
+    conda:
+        "../../envs/study.yaml"
+    params:
+        study=config["study"],
+        data=SETTINGS["about"],
+        code=code_of("cards", "checklist"),
+    script:
+        "../scripts/write_cards.py"
 
 
 rule check_results:

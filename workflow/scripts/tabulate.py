@@ -12,6 +12,7 @@ write_tables(
     refused=snakemake.input.refused,
     grid=snakemake.input.grid,
     encoders=snakemake.input.encoders,
+    timing=snakemake.input.timing,
     runs=snakemake.params.runs,
     output=snakemake.output[0],
     **snakemake.params.settings,

@@ -9,6 +9,7 @@ from alertgrid.page import write_page
 write_page(
     snakemake.output[0],
     study=snakemake.params.study,
+    description=snakemake.params.about,
     tables=snakemake.input.tables,
     figures=snakemake.input.figures,
 )

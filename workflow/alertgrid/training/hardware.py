@@ -21,18 +21,19 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     StudyError
-        A GPU is asked for and none is visible.
+        The name is neither auto, cpu nor cuda, or a GPU is asked for and none is visible.
     """
     if isinstance(name, torch.device):
         return name
     found = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if found else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and not found:
+    if name != "cpu" and not (name.startswith("cuda") and found):
+        problem = "no GPU is visible" if name.startswith("cuda") else "no such device"
         raise StudyError(
-            "--device", f"{name} asked for, but no GPU is visible", "auto or cpu", "ask the scheduler for a GPU"
+            "--device", f"{name} is not usable: {problem}", "auto, cpu or cuda", "ask for a GPU, or use auto"
         )
+    device = torch.device(name)
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
