@@ -16,11 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from .errors import StudyError
@@ -86,6 +84,8 @@ def _write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
 
 def _timm_config(architecture: str, image_size: int | None) -> dict[str, Any]:
     """config.json as timm writes it for a network without classifier."""
+    import timm  # takes seconds, and runs without initial weights do without
+
     published = timm.get_pretrained_cfg(architecture)
     config: dict[str, Any] = {"architecture": architecture, "num_classes": 0}
     if image_size is not None:
@@ -156,6 +156,8 @@ def load_encoder_weights(encoder: nn.Module, folder: str | Path) -> dict[str, An
 
 def _adapt(state: Mapping[str, Tensor], backbone: nn.Module, in_channels: int) -> dict[str, Tensor]:
     """Weights for the backbone's input size and channels, by timm's own functions."""
+    from timm.models import adapt_input_conv
+
     module = importlib.import_module(type(backbone).__module__)
     family_filter = getattr(module, "checkpoint_filter_fn", None)
     adapted = dict(family_filter(dict(state), backbone) if family_filter else state)
@@ -185,6 +187,8 @@ def encoder_state(raw: Mapping[str, Tensor], architecture: str, where: str) -> d
     StudyError
         A key is missing, unknown or has another shape than timm's network.
     """
+    import timm
+
     with torch.random.fork_rng(devices=[]):
         network = timm.create_model(architecture, pretrained=False, num_classes=0)
     heads = network.pretrained_cfg.get("classifier") or ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,6 +53,8 @@ class TimmEncoder(nn.Module):
 
 def _options(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tuple[dict[str, Any], int]:
     """Arguments of timm for a network of random weights, and the side it takes."""
+    import timm  # takes seconds, and the custom CNN and metadata networks do without
+
     options: dict[str, Any] = {"in_chans": in_channels, "num_classes": 0, "pretrained": False}
     default = timm.get_pretrained_cfg(spec.timm_name)
     is_fixed = spec.resizable or default.fixed_input_size
@@ -66,6 +67,8 @@ def _options(spec: EncoderSpec, in_channels: int, input_size: str | int) -> tupl
 
 def _create(spec: EncoderSpec, options: dict[str, Any], side: int) -> tuple[nn.Module, int]:
     """timm network and the number of its features."""
+    import timm
+
     try:
         network = timm.create_model(spec.timm_name, **options)
         return network, spec.features or _try_out(network, options["in_chans"], side)
