@@ -101,7 +101,7 @@ def study(folder: Path, arguments: argparse.Namespace) -> pd.DataFrame:
 
 
 def processor_seconds() -> float:
-    """Processor time of this process and of its children that have ended, which other work disturbs less than a clock."""
+    """Processor time of this process and of its ended children; other work disturbs it less than a clock."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
