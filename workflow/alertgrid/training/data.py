@@ -23,6 +23,7 @@ from .augment import apply_symmetry
 from .hardware import available_memory, choose_device
 
 BLOCK = 2048  # alerts copied at once while loading
+SMALL_ROW, TOGETHER = 4096, 64  # rows of up to 4 kB are gathered for 64 batches at once, which saves launches
 SHARE = 0.5  # of the free memory that resident stamps may take
 
 
@@ -51,14 +52,19 @@ class Table:
 
     def stream(self, batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Batches on the device, one after the other; from the host the next one is fetched during the current one."""
-        if self.values.device.type == self.device.type:
-            yield from map(self.take, batches)
-        elif batches:
+        if self.values.device.type != self.device.type:
             yield from self._prefetch(batches)
+            return
+        together = TOGETHER if self.values[:1].nbytes <= SMALL_ROW else 1
+        for start in range(0, len(batches), together):
+            group = list(batches[start : start + together])
+            yield from self.take(torch.cat(group)).split([len(batch) for batch in group])
 
     def _prefetch(self, batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Gather into page-locked memory on another thread, copy without waiting."""
         hosted = [batch.cpu() for batch in batches]
+        if not hosted:
+            return
         with ThreadPoolExecutor(1) as thread:
             coming = thread.submit(lambda batch: self.take(batch).pin_memory(), hosted[0])
             for following in [*hosted[1:], None]:
@@ -213,6 +219,10 @@ class Feed:
         images = self._images(order, symmetry) if self.image is not None else (None for _ in order)
         tables = self.metadata.stream(order) if self.metadata is not None else (None for _ in order)
         yield from zip(images, tables, strict=True)
+
+    def stream_labels(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Labels of each batch of positions."""
+        return Table(self.labels, None, self.labels.device).stream(order)
 
     def _images(self, order, symmetry) -> Iterator[torch.Tensor]:
         """Stamps turned by their symmetries, or the embeddings of the turned stamps."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -110,28 +109,28 @@ class Training:
         progress = Progress(total * self.recipe.batch_size, self.name)
         with own_randomness(self.learner.device):
             while not self.state.finished:
-                self._train_epoch(progress)
+                self.train_epoch(progress)
                 self._close_epoch(*self._validate())
                 self.save()
                 if reason := self.watch.reason():
                     self._interrupt(reason)
         return self.state
 
-    def _train_epoch(self, progress: Progress) -> None:
+    def train_epoch(self, progress: Progress) -> None:
         """The steps of the current epoch that are not done yet."""
         plan = self._plan()
         self.learner.network.train()
         order, symmetry = plan.order[self.state.position :], plan.symmetry[self.state.position :]
         checked = self.state.position
-        for batch, inputs in zip(order, self.train.stream(order, symmetry), strict=True):
+        for inputs, labels in zip(self.train.stream(order, symmetry), self.train.stream_labels(order), strict=True):
             step = self.state.position
-            loss = self.learner.step(inputs, self.train.labels[batch], plan.seeds[step], self._learning_rate())
+            loss = self.learner.step(inputs, labels, plan.seeds[step], self._learning_rate())
             self.losses[step] = loss
             self.state.position += 1
-            if self.learner.device.type == "cpu" or step % CHECK_EVERY == 0 or self.state.position == self.steps:
+            if self._looks_wrong(loss):
                 checked = self._check_losses(plan, checked)
-            progress.step(len(batch), epoch=self.state.epoch + 1)
-            self._between_steps(lambda since=checked: self._check_losses(plan, since))
+            progress.step(len(labels), epoch=self.state.epoch + 1)
+            self._between_steps(plan, checked)
 
     def _plan(self) -> EpochPlan:
         recipe = self.recipe
@@ -163,11 +162,17 @@ class Training:
             )
         return self.state.position
 
-    def _between_steps(self, check: Callable[[], int]) -> None:
+    def _looks_wrong(self, loss: torch.Tensor) -> bool:
+        """Whether the losses are due for a look; on a GPU now and then, since each look waits for the device."""
+        if self.learner.device.type == "cpu":
+            return not math.isfinite(loss)
+        return self.state.position % CHECK_EVERY == 0 or self.state.position == self.steps
+
+    def _between_steps(self, plan: EpochPlan, checked: int) -> None:
         """Save when it is time; stop when asked to."""
         reason = self.watch.reason()
         if reason or time.monotonic() - self.saved >= 60 * self.recipe.checkpoint_minutes:
-            check()
+            self._check_losses(plan, checked)
             self.save()
         if reason:
             self._interrupt(reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -75,15 +75,24 @@ class Learner:
 
     def _accumulate(self, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """Add up the gradients of the parts of a batch."""
-        total = torch.zeros((), device=self.device)
+        # The mean over the whole batch: each part's sum is divided as the gradient enters, which costs no extra kernel.
+        share = torch.full((), 1 / len(labels), device=self.device)
+        losses = []
+        for part, part_labels in self._parts(inputs, labels):
+            loss = self.summed_loss(self.forward(part, self.precision), part_labels)
+            loss.backward(share)
+            losses.append(loss.detach())
+        return sum(losses) * share
+
+    def _parts(self, inputs: Inputs, labels: torch.Tensor) -> Iterator[tuple[Inputs, torch.Tensor]]:
+        """The batch in pieces of `micro_batch` alerts."""
         size = self.micro_batch or len(labels)
+        if size >= len(labels):
+            yield inputs, labels
+            return
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
-            logits = self.forward(tuple(None if values is None else values[part] for values in inputs), self.precision)
-            loss = self.summed_loss(logits, labels[part]) / len(labels)
-            loss.backward()
-            total += loss.detach()
-        return total
+            yield tuple(None if values is None else values[part] for values in inputs), labels[part]
 
     def forward(self, inputs: Inputs, precision: str) -> torch.Tensor:
         """Logits of a batch, (B,) float32."""
