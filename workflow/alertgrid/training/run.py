@@ -89,22 +89,14 @@ def train_run(
     ----------
     data : Data
         From `open_data`; may be shared by several runs.
-    spec : RunSpec
-        Which run.
-    recipe : Recipe
-        How to train.
-    models : mapping
-        Settings of the networks (see `models.settings`).
+    spec, recipe, models, sources : RunSpec, Recipe, mapping, Sources
+        Which run, how it is trained, settings of the networks (see `models.settings`), weights to start from.
     output : path
         Run folder: weights.safetensors (best), last.safetensors, history.csv, predictions.h5 and, at last, run.json.
     checkpoints : path
         Folder of the checkpoints and the lock, outside the outputs; emptied at the end.
-    sources : Sources
-        Weights to start from.
-    threads : int, optional
-        Threads of the CPU.
-    deadline : float, optional
-        Seconds since 1970 at which the time ends.
+    threads, deadline : int, float, optional
+        Threads of the CPU; seconds since 1970 at which the time ends.
 
     Returns
     -------
