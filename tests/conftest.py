@@ -5,40 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from alertgrid.columns import METADATA_COLUMNS, SOURCE_SETS
 from alertgrid.sources import Chunk
+from alerts import make_chunk
 
 # Children of the tests (submitit, Snakemake) find the package as the Snakefile lets them find it.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "workflow")
-
-
-def make_chunk(count: int = 120, objects: int = 40, seed: int = 0) -> Chunk:
-    """Alerts of `objects` objects whose brightness at the centre of the difference tells the label."""
-    rng = np.random.default_rng(seed)
-    number = np.arange(count) % objects
-    label = (number % 4 == 0).astype(int)
-    stamps = rng.normal(0, 0.01, (count, 3, 63, 63)).astype(np.float32)
-    stamps[:, 2, 30:33, 30:33] += 0.2 * label[:, None, None]
-    catalogue = pd.DataFrame(
-        {
-            "candid": np.arange(count, dtype=np.int64) + 2_466_440_000_000_000_001,
-            "objectId": [f"ZTF23a{n:04d}" for n in number],
-            "jd": 2_460_000.5 + np.arange(count) * 0.01,
-            "fid": 1 + np.arange(count) % 2,
-            "magpsf": rng.uniform(16, 20, count),
-            "isdiffpos": "t",
-            "ra": rng.uniform(0, 360, count),
-            "dec": rng.uniform(-30, 80, count),
-            "label": label,
-            "source_set": np.array(SOURCE_SETS)[number % 4],
-            "split": "",
-        }
-    )
-    metadata = rng.normal(0, 1, (count, len(METADATA_COLUMNS))).astype(np.float32)
-    return Chunk(catalogue, metadata + label[:, None].astype(np.float32), stamps)
 
 
 @pytest.fixture

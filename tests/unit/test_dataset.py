@@ -10,7 +10,7 @@ from alertgrid import dataset
 from alertgrid.columns import METADATA_COLUMNS
 from alertgrid.errors import StudyError
 from alertgrid.sources import Chunk, Refusal, reader
-from conftest import make_chunk
+from alerts import make_chunk
 
 
 def write(folder, *chunks, **options):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from alertgrid.errors import StudyError
 from alertgrid.splits import assign_splits, training_rows
-from conftest import make_chunk
+from alerts import make_chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

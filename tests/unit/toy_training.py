@@ -11,7 +11,7 @@ from alertgrid.splits import assign_splits
 from alertgrid.training import Recipe, RunSpec, open_data, train_run
 from alertgrid.training.data import Feed, Table
 from alertgrid.training.step import Learner
-from conftest import make_chunk
+from alerts import make_chunk
 from torch import nn
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from project import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,7 @@ def test_the_plan_counts_every_run(fresh):
     assert planned["train"] == 8
     assert planned["fuse"] == 6
     assert planned["pretrain"] == 1
+    assert planned["time_inference"] == 2
 
 
 def test_the_toy_study_ends_with_a_report_and_a_check(finished):
@@ -64,33 +65,37 @@ def test_the_log_of_a_run_shows_progress_and_a_summary(finished):
     assert "btsbot_cnn-none-image" in log.read_text().splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
-    [
-        (
-            "config.yaml",
-            "head_epochs: 3",
-            "head_epochs: 4",
-            {"fuse": 6, "tabulate": 1, "draw_figures": 1, "write_page": 1, "check_results": 1},
-        ),
-    ],
-)
-def test_a_changed_setting_reruns_what_depends_on_it(finished, file, old, new, expected):
-    finished.edit(file, old, new)
+REPORTED = {"tabulate", "draw_figures", "draw_examples", "write_page", "write_cards", "check_results"}
+
+
+def test_a_changed_setting_reruns_what_depends_on_it(finished):
+    finished.edit("config.yaml", "fusion: {epochs: 3}", "fusion: {epochs: 4}")
     try:
-        assert finished.planned() == expected
+        planned = finished.planned()
     finally:
-        finished.edit(file, new, old)
+        finished.edit("config.yaml", "fusion: {epochs: 4}", "fusion: {epochs: 3}")
+    assert planned.pop("fuse") == 6
+    assert set(planned) == REPORTED
     assert finished.planned() == {}
+
+
+def test_a_new_seed_trains_only_its_own_runs(finished):
+    finished.edit("config.yaml", "seeds: [0, 1]", "seeds: [0, 1, 2]")
+    try:
+        planned = finished.planned()
+    finally:
+        finished.edit("config.yaml", "seeds: [0, 1, 2]", "seeds: [0, 1]")
+    assert (planned.pop("train"), planned.pop("fuse"), planned.pop("write_grid")) == (4, 3, 1)
+    assert set(planned) == REPORTED
 
 
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
         ("page/__init__.py", {"write_page"}),
-        ("figures/style.py", {"draw_figures", "write_page"}),
-        ("metrics.py", {"tabulate", "draw_figures", "write_page", "check_results"}),
-        ("splits.py", {"split", "train", "fuse", "tabulate", "draw_figures", "write_page", "check_results"}),
+        ("figures/style.py", {"draw_figures", "draw_sheet", "draw_examples", "write_page"}),
+        ("metrics.py", REPORTED),
+        ("splits.py", {"split", "train", "fuse"} | REPORTED),
         ("errors.py", set()),
     ],
 )
