@@ -19,15 +19,39 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
-    write_grid,
+    report,
+    figures,
     fetch,
     fetch_encoder,
+    write_grid,
 
 
 rule all:
-    """Run the study named in config.yaml and report it."""
+    """Run the study named in config.yaml, report it and check its results."""
     default_target: True
     input:
         "<study>/report/index.html",
-        "<study>/report/checked.txt",
         "<study>/report/checklist.md",
+        "<study>/report/checked.txt",
+
+
+rule report:
+    """Write the report alone; with --config partial=true from the runs that have finished."""
+    input:
+        "<study>/report/index.html",
+        "<study>/report/checklist.md",
+
+
+rule figures:
+    """Draw the figures alone."""
+    input:
+        "<study>/report/figures/results",
+        "<study>/report/figures/sheet",
+        "<study>/report/figures/examples",
+
+
+onerror:
+    print(
+        "Some jobs failed; what is finished is kept. Start the same command again to go on, or see what there is with\n"
+        f"  snakemake --config study={config['study']} partial=true --until report -- report"
+    )

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
 from ..checkpoints import Checkpoints
 from ..errors import StudyError
 from ..progress import Progress
+from ..ranking import Ranking, roc_auc
 from .data import Feed
 from .interrupts import Interrupted, Watch
 from .randomness import EpochPlan, own_randomness, plan_epoch, steps_per_epoch
@@ -196,7 +196,7 @@ class Training:
 
     def figure(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """The score of an epoch beside its loss; pre-training replaces it."""
-        return float(roc_auc_score(labels, logits))
+        return float(roc_auc(Ranking.of(labels, logits))[0])
 
     def _close_epoch(self, loss: float, auc: float) -> None:
         """Write the epoch into the history, keep the best model, decide whether to stop."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from ..checkpoints import Checkpoints
@@ -22,6 +21,7 @@ from ..files import sha256_text, write_json
 from ..locks import hold
 from ..models import count_parameters, resolve_settings
 from ..predictions import write_predictions
+from ..ranking import Ranking, roc_auc
 from . import records, setup
 from .data import Data, Feed, load_data
 from .hardware import arithmetic, peak_memory
@@ -111,16 +111,22 @@ def train_run(
         Bad input, a loss that is not a number, or another trainer at work on this run.
     """
     plan = _Plan(data, spec, recipe, models, sources or Sources())
+    return _carry_out(plan, Path(output), Path(checkpoints), threads, deadline)
+
+
+def _carry_out(plan: _Plan, output: Path, checkpoints: Path, threads: int | None, deadline: float | None) -> dict:
+    """Train, score and write under the lock of the run."""
+    recipe = plan.recipe
     with (
-        hold(Path(checkpoints) / "lock.json", f"training of {spec.name}") as lock,
+        hold(checkpoints / "lock.json", f"training of {plan.spec.name}") as lock,
         Watch(deadline, recipe.stop_margin_seconds) as watch,
-        arithmetic(data.device, threads=threads, deterministic=recipe.deterministic),
+        arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
     ):
         keeper = Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check)
         result = _train(plan, keeper, watch)
         scores = {name: _score(result, name, watch) for name in ("val", "test")}
         lock.check()
-        record = _write(Path(output), plan, result, scores)
+        record = _write(output, plan, result, scores)
         keeper.clear()
     return record
 
@@ -189,7 +195,7 @@ def _score(result: _Result, name: str, watch: Watch) -> np.ndarray:
 def _write(output: Path, plan: _Plan, result: _Result, scores: dict[str, np.ndarray]) -> dict[str, Any]:
     """Write the run folder, run.json last."""
     spec, val = plan.spec, result.feeds["val"]
-    record = _record(plan, result, float(roc_auc_score(val.labels.cpu().numpy(), scores["val"])))
+    record = _record(plan, result, float(roc_auc(Ranking.of(val.labels.cpu().numpy(), scores["val"]))[0]))
     records.write_weights(output / "weights.safetensors", result.model.state_dict())
     records.write_weights(output / "last.safetensors", result.last)
     records.write_history(output / "history.csv", result.state.history)
