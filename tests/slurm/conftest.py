@@ -67,14 +67,14 @@ def squeue(states: str = "running,pending,completing,configuring,suspended") -> 
     return answer.stdout.split()
 
 
-def small_profile(source: str, target: Path, runtime: int | None = None) -> Path:
+def small_profile(source: str, target: Path, runtime: int = 5, memory_mb: int = 1200) -> Path:
     """A profile of the project, with the requests of its jobs cut down to the test node and quicker polling."""
     profile = yaml.safe_load((ROOT / "profiles" / source / "profile.yaml").read_text())
     profile["slurm-init-seconds-before-status-checks"] = 1
     profile["latency-wait"] = 5
     profile["default-resources"] |= {"mem_mb": 1000, "runtime": 5}
     for resources in profile["set-resources"].values():
-        resources |= {"mem_mb": "1200 * attempt", "runtime": runtime or 5}
+        resources |= {"mem_mb": f"{memory_mb} * attempt", "runtime": runtime}
         # Five minutes before a limit of five minutes would be at once.
         if "signal" in resources.get("slurm_extra", ""):
             resources["slurm_extra"] = "--open-mode=append"
@@ -87,18 +87,28 @@ def small_profile(source: str, target: Path, runtime: int | None = None) -> Path
 class Study:
     """A folder with a workflow, in which Snakemake is started as a person would start it."""
 
+    memory_mb = 1200
+
     def __init__(self, folder: Path, profile: str = "slurm", epochs: int = 4, pace: float = 0.2, runtime: int = 5):
         self.folder, self.results = folder, folder / "results" / "toy"
         self.processes: list[subprocess.Popen] = []
-        shutil.copytree(HERE / "standin", folder, dirs_exist_ok=True)
-        small_profile(profile, folder / "profiles" / "slurm", runtime)
-        self.config = ["study=toy", f"package={ROOT / 'workflow'}", f"epochs={epochs}", f"pace={pace}"]
+        self.copy_workflow()
+        small_profile(profile, folder / "profiles" / "slurm", runtime, self.memory_mb)
+        self.config = self.settings(epochs, pace)
         bin_folder = Path(sys.executable).parent
         self.environment = {
             **os.environ,
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT / "workflow"),
         }
+
+    def copy_workflow(self) -> None:
+        """Put the workflow into the study's folder."""
+        shutil.copytree(HERE / "standin", self.folder, dirs_exist_ok=True)
+
+    def settings(self, epochs: int, pace: float) -> list[str]:
+        """What follows --config."""
+        return ["study=toy", f"package={ROOT / 'workflow'}", f"epochs={epochs}", f"pace={pace}"]
 
     def command(self, *options: str, profile: str = "profiles/slurm") -> list[str]:
         """The Snakemake call."""

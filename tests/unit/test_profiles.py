@@ -1,28 +1,29 @@
 """Profiles: each complete in itself, variants equal but for what their name says, nothing scientific inside."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-PROFILES = Path(__file__).resolve().parents[2] / "profiles"
+ROOT = Path(__file__).resolve().parents[2]
+PROFILES = ROOT / "profiles"
 NAMES = ("local", "slurm", "slurm-gpus", "slurm-nodbd")
 SLURM = NAMES[1:]
+
+
+def workflow_rules():
+    """Names of all rules of the workflow."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    rule = re.compile(r"^(?:rule|use rule \w+ as) (\w+)", re.MULTILINE)
+    return {name for file in files for name in rule.findall(file.read_text(encoding="utf-8"))}
+
+
 LOCAL_RULES = {"fetch_encoder", "write_grid"}
 GPU_RULES = {"pretrain", "train", "fuse", "time_inference"}
-RULES = (
-    LOCAL_RULES
-    | GPU_RULES
-    | {
-        "build_dataset",
-        "split",
-        "simulate_corpus",
-        "tabulate",
-        "draw_figures",
-        "write_page",
-        "check_results",
-    }
-)
+# Rules that only gather others do no work.
+GATHERING = {"all", "report", "figures", "fetch"}
+RULES = workflow_rules() - GATHERING
 # What a profile may say; a key of the study (fraction, seed, epochs, config ...) is none of these.
 MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra"}
 MACHINE_KEYS = {"cores", "resources", "default-resources", "set-resources", "set-threads", "jobs", "executor"} | {
