@@ -234,7 +234,9 @@ def test_the_command_a_person_would_type():
 def test_profiles_are_read(monkeypatch):
     slurm = read_profile(PROFILES / "slurm")
     assert (slurm.executor, slurm.concurrency, slurm.device) == ("slurm", 50, "cuda")
-    assert slurm.site == {"partition": None, "account": None}
+    assert slurm.site == {}
+    assert slurm.training == {"partition": "gpu", "gres": "gpu:1"}
+    assert read_profile(PROFILES / "slurm-gpus").training == {"partition": "gpu", "gpus_per_node": 1}
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     local = read_profile(PROFILES / "local" / "profile.yaml")
     assert (local.executor, local.concurrency) == ("local", 1)

@@ -23,7 +23,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from .errors import StudyError
+from .errors import Interrupted, StudyError
 from .files import write_csv, write_text
 from .launch.sweep import run_tasks
 from .locks import hold
@@ -118,6 +118,8 @@ class Worker:
         settings = suggest(trial, self.search.ranges)
         try:
             value = self.objective(settings, self.search.folder / "trials" / folder, _reporter(trial))
+        except Interrupted:
+            raise  # the trial stays open, and goes on in the next life
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:

@@ -122,9 +122,12 @@ def submit(
     logs = controller.folder / "logs" / "controller"
     executor = submitit.AutoExecutor(logs, cluster=cluster, slurm_max_num_timeout=REQUEUES)
     executor.update_parameters(
-        name=f"alertgrid-{controller.folder.name}", timeout_min=minutes, mem_gb=memory_gb, cpus_per_task=1,
-        **{f"slurm_{key}": value for key, value in site.items() if value is not None},
-    )  # fmt: skip
+        name=f"alertgrid-{controller.folder.name}",
+        timeout_min=minutes,
+        mem_gb=memory_gb,
+        cpus_per_task=1,
+        **{f"slurm_{key}": value for key, value in site.items()},
+    )
     with submitit.helpers.clean_env():
         job = executor.submit(controller)
     if executor.cluster == "debug":

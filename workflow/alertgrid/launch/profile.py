@@ -11,17 +11,23 @@ import yaml
 
 from ..errors import StudyError
 
-GPU_KEYS = ("gpu", "gres")
+# How a rule asks for GPUs -> submitit's word for it.
+GPU_KEYS = {"gpu": "gpus_per_node", "gres": "gres"}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Who starts jobs (`slurm`, `local`), how many trainings at once, on what, and the site's partition and account."""
+    """Who starts jobs, how many trainings at once and on what.
+
+    `executor` is `slurm` or `local`; `site` and `training` are what small jobs and trainings ask of Slurm: partition,
+    account, and for trainings gres or gpus.
+    """
 
     executor: str
     concurrency: int
     device: str
     site: dict[str, Any]
+    training: dict[str, Any]
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -44,14 +50,16 @@ def read_profile(path: str | Path) -> Profile:
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     defaults, train = settings.get("default-resources", {}), settings.get("set-resources", {}).get("train", {})
     if settings.get("executor") == "slurm":
-        site = {"partition": defaults.get("slurm_partition"), "account": defaults.get("slurm_account")}
-        return Profile("slurm", int(settings["jobs"]), "cuda" if _wants_gpu(train) else "cpu", site)
-    return Profile("local", _local_concurrency(settings), _local_device(), {})
+        training = _asked(defaults | train)
+        device = "cuda" if training.keys() & GPU_KEYS.values() else "cpu"
+        return Profile("slurm", int(settings["jobs"]), device, _asked(defaults), training)
+    return Profile("local", _local_concurrency(settings), _local_device(), {}, {})
 
 
-def _wants_gpu(resources: dict[str, Any]) -> bool:
-    """Whether a rule asks for a GPU."""
-    return any(resources.get(key) for key in GPU_KEYS)
+def _asked(resources: dict[str, Any]) -> dict[str, Any]:
+    """Partition, account and GPUs that resources name, in submitit's words for Slurm."""
+    names = {"slurm_partition": "partition", "slurm_account": "account", **GPU_KEYS}
+    return {name: resources[key] for key, name in names.items() if resources.get(key)}
 
 
 def _local_concurrency(settings: dict[str, Any]) -> int:

@@ -1,0 +1,114 @@
+"""`python -m alertgrid tune`: search the settings of one cell, judged by the loss on validation objects."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import tuning
+from .columns import STAMP_SETS
+from .launch.profile import Profile, read_profile
+from .options import mapping
+from .settings import merge
+
+
+@dataclass(frozen=True)
+class TrainingObjective:
+    """Trains one run with the drawn settings over the given ones; its value is the lowest validation loss.
+
+    Test objects play no part in the value. `training` and `models` are the settings that a draw replaces.
+    """
+
+    dataset: Path
+    catalogue: Path
+    axes: Mapping[str, Any]
+    training: Mapping[str, Any]
+    models: Mapping[str, Any]
+    encoder: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+    def __call__(self, settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
+        """Lowest validation loss. The run reports no epochs on its way, so its own patience is what ends it early."""
+        from . import training
+
+        recipe = training.Recipe.parse(merge(self.training, settings.get("training", {})))
+        spec = training.RunSpec(**self.axes)
+        record = training.train_run(
+            training.open_data(self.dataset, self.catalogue, [spec], recipe=recipe, device=self.device),
+            spec,
+            recipe=recipe,
+            models=merge(self.models, settings.get("models", {})),
+            output=folder / "run",
+            checkpoints=folder / "checkpoints",
+            sources=training.Sources(self.encoder),
+            threads=self.threads,
+        )
+        return record["best_val_loss"]
+
+
+def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a search."""
+    for name in ("dataset", "catalogue", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--architecture", required=True)
+    parser.add_argument("--pretraining", default="none", help="name of the initial weights, none for random ones")
+    parser.add_argument("--encoder", type=Path, help="folder of the initial weights")
+    parser.add_argument("--inputs", default="image", choices=("image", "metadata", "joint"))
+    parser.add_argument("--stamps", default="all", choices=tuple(STAMP_SETS))
+    parser.add_argument("--fraction", type=float, default=1.0, help="share of the training objects, in (0, 1]")
+    parser.add_argument("--seed", type=int, default=0, help="of the trainings and of the search")
+    parser.add_argument("--draw", type=int, default=0, help="which ranking of the training objects")
+    parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
+    parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
+    parser.add_argument("--ranges", type=mapping, required=True, help="what may vary, JSON or @file")
+    parser.add_argument("--trials", type=int, required=True, help="in all, those of earlier starts included")
+    parser.add_argument("--workers", type=int, default=1, help="trials at once")
+    _add_place(parser)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    """Options about where workers run."""
+    parser.add_argument("--profile", default="profiles/default", help="partition and account of workers on Slurm")
+    parser.add_argument("--cluster", choices=("slurm", "local", "debug"), help="where (default: as the profile says)")
+    parser.add_argument("--minutes", type=int, default=240, help="time limit of a worker; it then requeues itself")
+    parser.add_argument("--memory-gb", type=float, default=16.0, help="memory of a worker")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU for each worker")
+
+
+def run_tune(options: argparse.Namespace) -> int:
+    """Search, and say what was found."""
+    profile = read_profile(options.profile)
+    axes = ("architecture", "pretraining", "inputs", "fraction", "seed", "draw", "stamps")
+    objective = TrainingObjective(
+        dataset=options.dataset.absolute(),
+        catalogue=options.catalogue.absolute(),
+        axes={axis: getattr(options, axis) for axis in axes},
+        training={key: value for key, value in options.training.items() if key != "overrides"},
+        models=options.models,
+        encoder=options.encoder and options.encoder.absolute(),
+        device=options.device,
+        threads=options.threads,
+    )
+    study = tuning.tune(
+        tuning.Search(options.output.absolute(), options.ranges, seed=options.seed),
+        objective,
+        trials=options.trials,
+        workers=options.workers,
+        cluster=options.cluster or profile.executor,
+        parameters=_parameters(options, profile),
+    )
+    print(
+        f"lowest validation loss {study.best_value:.4f} in trial {study.best_trial.number}: {options.output}/best.yaml"
+    )
+    return 0
+
+
+def _parameters(options: argparse.Namespace, profile: Profile) -> dict[str, Any]:
+    """What a worker asks of Slurm, in submitit's words."""
+    asked = {"timeout_min": options.minutes, "mem_gb": options.memory_gb, "cpus_per_task": options.threads}
+    return asked | {f"slurm_{key}": value for key, value in profile.training.items()}
