@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from alertgrid.errors import StudyError
-from alertgrid.grid import COLUMNS, METADATA_CELL, cell_name, expand_grid, run_name
+from alertgrid.grid import COLUMNS, METADATA_CELL, cell_name, check_architectures, expand_grid, run_name
 
 AXES = {
     "architectures": ["btsbot_cnn", "convnext_pico"],
@@ -66,9 +66,14 @@ def test_stamps_axis():
         ({"stamps": ["scince"]}, r"grid\.stamps: 'scince' is unknown"),
         ({"exclude": [{"architecture": name} for name in AXES["architectures"]], "inputs": ["image"]}, "has no cell"),
         ({"permuted": {"resnet-none-image": [0]}}, r"grid\.permuted: 'resnet-none-image' is no cell"),
-        ({"architectures": ["convnext_picco"]}, "convnext_pico"),
     ],
 )
 def test_mistakes_are_named(change, said):
     with pytest.raises(StudyError, match=said):
         expand_grid(**{**AXES, **change})
+
+
+def test_unknown_architectures_are_named_with_their_neighbours():
+    check_architectures(["btsbot_cnn", "convnext_pico", "test_convnext"])
+    with pytest.raises(StudyError, match="'convnext_picco' is neither.*\n.*near: convnext_pico"):
+        check_architectures(["convnext_picco"])

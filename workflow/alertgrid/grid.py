@@ -12,7 +12,7 @@ from itertools import product
 import pandas as pd
 
 from .columns import STAMP_SETS
-from .encoders import encoder_spec
+from .encoders import ENCODERS, encoder_spec
 from .errors import StudyError
 
 COLUMNS = (
@@ -33,6 +33,18 @@ def cell_name(architecture: str, pretraining: str, inputs: str, stamps: str = "a
 def run_name(cell: str, fraction: float, seed: int) -> str:
     """Folder of a run below `runs/`."""
     return f"{cell}/f{float(fraction):g}/s{seed}"
+
+
+def check_architectures(names: Iterable[str]) -> None:
+    """Refuse architectures that neither our table nor timm knows; asks timm, which takes seconds, only if it must.
+
+    Raises
+    ------
+    StudyError
+        Names the architecture and the nearest known ones.
+    """
+    for name in names:
+        encoder_spec(name)
 
 
 def expand_grid(
@@ -123,7 +135,8 @@ def _check_possible(cell: Mapping[str, str]) -> None:
     """Refuse a pre-trained network that has no pre-training, and stamps nobody knows."""
     if cell["stamps"] not in STAMP_SETS:
         raise StudyError("grid.stamps", f"{cell['stamps']!r} is unknown", f"one of {sorted(STAMP_SETS)}", "correct it")
-    if cell["pretraining"] != "none" and not encoder_spec(cell["architecture"]).pretrainable:
+    encoder = ENCODERS.get(cell["architecture"])
+    if cell["pretraining"] != "none" and encoder and not encoder.pretrainable:
         raise StudyError(
             "grid.pretraining",
             f"{cell['architecture']} x {cell['pretraining']} is impossible: this network is not pre-trained",

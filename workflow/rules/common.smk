@@ -11,7 +11,7 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
-from alertgrid.grid import METADATA_CELL, cell_name, expand_grid
+from alertgrid.grid import METADATA_CELL, check_architectures, expand_grid
 from alertgrid.settings import expand_path, override, resolve_study
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
@@ -50,6 +50,8 @@ def resolve():
         for name, spec in settings["pretraining"].items():
             if "corpus" in spec:
                 spec["corpus"] = existing_paths(spec["corpus"], f"{where}.pretraining.{name}.corpus")
+        if workflow.is_main_process:  # jobs read this file again and need not look names up once more
+            check_architectures(settings["grid"]["architectures"])
         return settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
     except StudyError as error:
         raise WorkflowError(str(error))
