@@ -61,6 +61,18 @@ def test_time_limit_cancel_memory_drain_and_preemption(make_study, reference):
     check_epochs(study, 60, disturbances=2)
 
 
+def test_work_longer_than_any_limit_goes_on_in_the_same_job(make_study, reference):
+    study = make_study(epochs=12, pace=1)
+    process = study.start("--retries", "0")
+    study.wait_for(lambda: all_saved(study, 1), 120, process)
+    number = study.job_of(1)
+    (study.results / "checkpoints/cell/f1/s1/requeue").touch()
+    study.wait_for(lambda: "Restarts=1" in slurm("scontrol", "show", "job", number), 60, process)
+    assert study.finish(process) == 0, study.log()[-3000:]
+    assert study.results_of() == reference(12)
+    check_epochs(study, 12, disturbances=0)
+
+
 def test_a_killed_controller_is_started_again_without_training_twice(make_study, reference):
     study = make_study(epochs=20, pace=1)
     process = study.start()

@@ -81,6 +81,18 @@ def test_jobs_of_a_folder(slurm, tmp_path):
     assert (slurm / "calls.txt").read_text().splitlines()[1:] == ["scancel 1", "scontrol requeue 9"]
 
 
+def test_a_job_requeues_itself_a_limited_number_of_times(slurm, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert not scheduler.requeue_self()
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    (slurm / "scontrol.out").write_text("JobId=9 Requeue=1 Restarts=2 BatchFlag=1")
+    assert scheduler.requeue_self(most=3, wait_seconds=0)
+    assert not scheduler.requeue_self(most=2, wait_seconds=0)
+    assert (slurm / "calls.txt").read_text().count("scontrol requeue 9") == 1
+    (slurm / "scontrol.err").write_text("Requested operation is presently disabled")
+    assert not scheduler.requeue_self(most=3, wait_seconds=0)
+
+
 # --- one controller a study
 
 

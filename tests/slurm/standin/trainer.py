@@ -1,7 +1,7 @@
 """A trainer that learns nothing but behaves like the real one: a lock, a checkpoint each epoch, a result by rename.
 
 The result depends on every epoch and on the state carried from one to the next, so that a lost or repeated epoch shows.
-A file `hog` in the checkpoint folder makes it take memory until it is killed.
+A file `hog` in the checkpoint folder makes it take memory until it is killed, a file `requeue` requeue its own job.
 """
 
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from alertgrid import locks
 from alertgrid.files import read_json, write_json
+from alertgrid.launch import scheduler
 
 
 def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> None:
@@ -28,6 +29,9 @@ def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> No
             write_json(state_file, state)
             write_json(folder / "progress.json", progress(state, epochs))
             note(folder / "saved", state["epoch"] - 1)
+            if (folder / "requeue").exists():
+                (folder / "requeue").unlink()
+                scheduler.requeue_self()
             if stopped:
                 sys.exit("stopped by SIGTERM, saved")
         write_json(output, {"epochs": epochs, "weights": state["weights"], "wall_seconds": 0.0, "device": "cpu"})

@@ -6,8 +6,10 @@ Source: squeue(1), scancel(1), scontrol(1). Nothing here needs accounting (slurm
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +75,36 @@ def cancel(jobs: list[Job]) -> None:
 def requeue(number: str) -> bool:
     """Put the running job back into the queue under its own number; whether Slurm agreed."""
     return _ask("scontrol", "requeue", number).returncode == 0
+
+
+def requeue_self(most: int = 50, wait_seconds: float = 120.0) -> bool:
+    """Put the job of this process back into the queue, where it keeps its number and uses up no retry of Snakemake.
+
+    For work that is longer than any time limit: save first, then call this. Slurm ends the process while it waits here.
+
+    Parameters
+    ----------
+    most : int
+        Requeues of one job, so that work that never gets on comes to an end.
+    wait_seconds : float
+        How long to wait for that end.
+
+    Returns
+    -------
+    bool
+        False where it was not possible (no Slurm, too many requeues, refused); the caller then exits as usual.
+    """
+    number = own_job()
+    if not number or _restarts(number) >= most or not requeue(number):
+        return False
+    time.sleep(wait_seconds)
+    return True
+
+
+def _restarts(number: str) -> int:
+    """How often a job has been requeued; SLURM_RESTART_COUNT does not reach the jobs of Snakemake."""
+    found = re.search(r"Restarts=(\d+)", _ask("scontrol", "show", "job", number).stdout)
+    return int(found[1]) if found else 0
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess:
