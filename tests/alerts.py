@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from alertgrid.columns import METADATA_COLUMNS, SOURCE_SETS
@@ -32,3 +35,18 @@ def make_chunk(count: int = 120, objects: int = 40, seed: int = 0) -> Chunk:
     )
     metadata = rng.normal(0, 1, (count, len(METADATA_COLUMNS))).astype(np.float32)
     return Chunk(catalogue, metadata + label[:, None].astype(np.float32), stamps)
+
+
+def write_published(folder: Path, labels: Mapping[int, int] | None = None) -> None:
+    """Write made-up alerts as the published CSV and npy, one pair per split; `labels` replaces some of train's."""
+    folder.mkdir(parents=True)
+    for number, split in enumerate(("train", "val", "test")):
+        chunk = make_chunk(40, 20, seed=number)
+        table = chunk.catalogue.assign(**dict(zip(METADATA_COLUMNS, chunk.metadata.T, strict=True)))
+        table["candid"] += 1000 * number
+        table["objectId"] += split
+        for row, label in (labels or {}).items() if split == "train" else ():
+            table.loc[row, "label"] = label
+        table.to_csv(folder / f"{split}_cand.csv", index=False)
+        norms = np.linalg.norm(chunk.stamps, axis=(2, 3), keepdims=True)
+        np.save(folder / f"{split}_triplets.npy", (chunk.stamps / norms).transpose(0, 2, 3, 1))

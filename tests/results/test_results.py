@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +43,7 @@ def test_no_object_and_no_stamp_lies_in_two_splits(catalogue):
 def test_training_fractions_are_nested(catalogue, grid):
     for draw in grid["draw"].unique():
         subsets = [training_rows(catalogue, fraction, draw) for fraction in sorted(grid["fraction"].unique())]
-        assert all((small <= large).all() for small, large in zip(subsets, subsets[1:], strict=False))
+        assert all((small <= large).all() for small, large in pairwise(subsets))
         assert all((catalogue.loc[subset, "split"] == "train").all() for subset in subsets)
 
 

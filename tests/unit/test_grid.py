@@ -75,5 +75,5 @@ def test_mistakes_are_named(change, said):
 
 def test_unknown_architectures_are_named_with_their_neighbours():
     check_architectures(["btsbot_cnn", "convnext_pico", "test_convnext"])
-    with pytest.raises(StudyError, match="'convnext_picco': is neither.*\n.*near: convnext_pico"):
+    with pytest.raises(StudyError, match=r"'convnext_picco': is neither.*\n.*near: convnext_pico"):
         check_architectures(["convnext_picco"])

@@ -17,6 +17,7 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        folder.mkdir(parents=True)
         ignored = shutil.ignore_patterns("__pycache__", ".snakemake", "results.old")
         for part in PARTS:
             source, target = ROOT / part, folder / part

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from alertgrid.dataset import read_catalogue
+from alerts import write_published
 from project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -114,19 +117,61 @@ def test_a_changed_module_reruns_what_uses_it(finished, module, expected):
     ("old", "new", "said"),
     [
         ("fractions:", "fraction:", "studies.toy.grid.fraction: unknown key"),
-        ("exclude:", "seeds_of: {}\n      exclude: []\n      #", "btsbot_cnn x galaxies is impossible"),
-        ("source: simulation", "source: btsbot\n      folder: $NOT_THERE_AT_ALL", "NOT_THERE_AT_ALL is not set"),
-        ("source: simulation", "source: btsbot\n      folder: /nowhere", "/nowhere does not exist"),
+        ("pretraining: galaxies}", "pretraining: other}", "btsbot_cnn x galaxies is impossible"),
+        ("test_convnext]", "test_convnect]", "near: test_convnext"),
+        ("learning_rate: 0.001", "learning_rate: fast", "training.learning_rate: 'fast' is not of type 'number'"),
     ],
 )
 def test_a_mistake_in_the_config_stops_before_any_job(fresh, old, new, said):
     fresh.edit("config.yaml", old, new)
-    result = fresh.snakemake(seconds=30)
+    result = fresh.snakemake(seconds=60)
     assert result.returncode != 0
     assert said in result.stdout + result.stderr
     assert not (fresh.folder / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("$NOT_THERE_AT_ALL", "NOT_THERE_AT_ALL is not set"), ("/nowhere", "/nowhere does not exist")],
+)
+def test_a_folder_that_is_not_there_stops_before_any_job(fresh, folder, said):
+    use_folder(fresh, folder)
+    result = fresh.snakemake(seconds=60)
+    assert result.returncode != 0
+    assert said in result.stdout + result.stderr
+
+
 def test_an_unknown_study_is_named(fresh):
     result = fresh.snakemake("--config", "study=tyo", seconds=30)
     assert "did you mean 'toy'?" in result.stdout + result.stderr
+
+
+def use_folder(project, folder) -> None:
+    """Let the toy study read alerts in the published format."""
+    text = (project.folder / "config.yaml").read_text()
+    start, end = text.index("      source: simulation"), text.index("    grid:\n      architectures")
+    settings = f"      source: btsbot\n      dtype: float16\n      folder: {folder}\n"
+    (project.folder / "config.yaml").write_text(text[:start] + settings + text[end:])
+
+
+def test_broken_data_stop_the_study_with_file_and_row_before_anything_is_trained(fresh, tmp_path):
+    write_published(tmp_path / "alerts", labels={7: 3})
+    use_folder(fresh, tmp_path / "alerts")
+    result = fresh.snakemake("results/toy/catalogue.h5", seconds=60)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert re.search(r"train_cand\.csv.*row 7.*label.*3", said, re.S), said
+    assert not (fresh.folder / "results/toy/dataset.h5").exists()
+    assert not (fresh.folder / "results/toy/runs").exists()
+
+
+@pytest.mark.real
+def test_the_real_alerts_become_a_catalogue_by_one_line_of_config(fresh, real_data, monkeypatch):
+    monkeypatch.setenv("ALERTGRID_ZTF", str(real_data / "ztf"))
+    fresh.folder.joinpath("config.yaml").write_text((ROOT / "config.yaml").read_text())
+    result = fresh.snakemake("--config", "study=ztf", "--", "results/ztf/catalogue.h5", seconds=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    catalogue = read_catalogue(fresh.folder / "results/ztf/catalogue.h5")
+    assert catalogue.groupby("split").size().to_dict() == {"train": 602, "val": 200, "test": 198}
+    assert catalogue["candid"].dtype == "int64"
+    assert catalogue["btsbot_v101_score"].between(0, 1).all()
