@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 from alertgrid.errors import StudyError
-from alertgrid.grid import COLUMNS, METADATA_CELL, cell_name, check_architectures, expand_grid, run_name
+from alertgrid.grid import (
+    COLUMNS,
+    METADATA_CELL,
+    cell_name,
+    check_architectures,
+    check_pretraining,
+    expand_grid,
+    run_name,
+)
 
 AXES = {
     "architectures": ["btsbot_cnn", "convnext_pico"],
@@ -77,3 +85,11 @@ def test_unknown_architectures_are_named_with_their_neighbours():
     check_architectures(["btsbot_cnn", "convnext_pico", "test_convnext"])
     with pytest.raises(StudyError, match=r"'convnext_picco': is neither.*\n.*near: convnext_pico"):
         check_architectures(["convnext_picco"])
+
+
+def test_pretrainings_are_defined():
+    check_pretraining(["none", "galaxies"], {"galaxies": {"start": "fractals"}, "fractals": {}})
+    with pytest.raises(StudyError, match=r"grid\.pretraining: 'galaxys' is not defined"):
+        check_pretraining(["galaxys"], {"galaxies": {}})
+    with pytest.raises(StudyError, match=r"pretraining\.galaxies\.start: 'fractal' is not defined"):
+        check_pretraining(["galaxies"], {"galaxies": {"start": "fractal"}, "fractals": {}})

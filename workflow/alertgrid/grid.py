@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import pandas as pd
 
@@ -45,6 +46,28 @@ def check_architectures(names: Iterable[str]) -> None:
     """
     for name in names:
         encoder_spec(name)
+
+
+def check_pretraining(names: Iterable[str], defined: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse names on the pre-training axis, or as the start of a chain, that nothing defines.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Values of the axis; "none" needs no definition.
+    defined : mapping
+        Pre-training -> its settings, of which `start` names another one.
+
+    Raises
+    ------
+    StudyError
+        Names the key and what is defined.
+    """
+    starts = {f"pretraining.{name}.start": spec.get("start", "none") for name, spec in defined.items()}
+    for key, name in [*(("grid.pretraining", name) for name in names), *starts.items()]:
+        if name != "none" and name not in defined:
+            remedy = f"define {name} under pretraining, or correct the name"
+            raise StudyError(key, f"{name!r} is not defined", f"one of {['none', *defined]}", remedy)
 
 
 def expand_grid(

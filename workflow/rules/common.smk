@@ -11,7 +11,7 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
-from alertgrid.grid import METADATA_CELL, check_architectures, expand_grid
+from alertgrid.grid import METADATA_CELL, check_architectures, check_pretraining, expand_grid
 from alertgrid.settings import expand_path, override, resolve_study
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
@@ -50,6 +50,7 @@ def resolve():
         for name, spec in settings["pretraining"].items():
             if "corpus" in spec:
                 spec["corpus"] = existing_paths(spec["corpus"], f"{where}.pretraining.{name}.corpus")
+        check_pretraining(settings["grid"]["pretraining"], settings["pretraining"])
         if workflow.is_main_process:  # jobs read this file again and need not look names up once more
             check_architectures(settings["grid"]["architectures"])
         return settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
@@ -69,7 +70,7 @@ wildcard_constraints:
     cell=r"[\w.]+-\w+-(image|metadata|joint)(-\w+)*",
     image=r"[\w.]+-\w+",
     stamps=r"(-\w+)?",
-    fraction=r"[\d.]+",
+    fraction=r"[\d.e-]+",
     seed=r"\d+",
     architecture=r"[\w.]+",
     pretraining=r"\w+",
@@ -84,7 +85,9 @@ def code_of(*modules):
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-TRAIN_CODE = code_of("training", "models", "encoders", "weights", "checkpoints", "dataset", "predictions", "splits")
+TRAIN_CODE = code_of(
+    "training", "models", "encoders", "weights", "checkpoints", "dataset", "predictions", "splits", "ranking"
+)
 
 
 def canonical(value):
@@ -105,6 +108,21 @@ def run_of(wildcards):
 def encoder_folder(run):
     """Folder of the initial weights of a run."""
     return f"<study>/encoders/{run['architecture']}-{run['pretraining']}"
+
+
+def models_of(run):
+    """Settings of the networks that this run builds, and no others, so that the rest may change without a rerun."""
+    head = "cnn" if run["architecture"] == "btsbot_cnn" else "head"
+    shared = ("input_normalisation", "input_size")
+    used = {
+        "image": (*shared, head),
+        "metadata": ("metadata",),
+        "fusion": ("fusion",),
+        "joint": (*shared, "cnn", "joint"),
+    }[run["inputs"]]
+    kept = {key: SETTINGS["models"][key] for key in used if key in SETTINGS["models"]}
+    own = SETTINGS["models"].get("architectures", {}).get(run["architecture"])
+    return canonical(kept | ({"architectures": {run["architecture"]: own}} if own else {}))
 
 
 def recipe_of(run):
@@ -152,6 +170,14 @@ def pretraining_recipe(wildcards):
     )
     overrides = recipe.pop("overrides", {})
     return canonical(override(recipe, overrides, wildcards.architecture))
+
+
+def pretraining_models(wildcards):
+    """Settings of the encoder that is pre-trained; heads play no part."""
+    shared = ("input_normalisation", "input_size")
+    kept = {key: SETTINGS["models"][key] for key in shared if key in SETTINGS["models"]}
+    own = SETTINGS["models"].get("architectures", {}).get(wildcards.architecture)
+    return canonical(kept | ({"architectures": {wildcards.architecture: own}} if own else {}))
 
 
 def pretrain_options(wildcards, input):

@@ -34,7 +34,7 @@ rule pretrain:
         options=pretrain_options,
         corpus=corpus_of,
         training=pretraining_recipe,
-        models=canonical(SETTINGS["models"]),
+        models=pretraining_models,
         checkpoints=f"{FOLDER}/checkpoints/encoders/{{architecture}}-{{pretraining}}",
         folder=subpath(output[0], parent=True),
         code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights", "checkpoints"),

@@ -38,7 +38,9 @@ rule tabulate:
     params:
         runs=f"{FOLDER}/runs",
         settings=SETTINGS["report"],
-        code=code_of("tables", "metrics", "policies", "comparison", "multiplier", "ranking", "claims", "verdicts", "predictions"),
+        code=code_of(
+            "tables", "metrics", "policies", "comparison", "multiplier", "ranking", "claims", "verdicts", "predictions"
+        ),
     script:
         "../scripts/tabulate.py"
 

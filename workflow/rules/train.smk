@@ -17,7 +17,7 @@ rule train:
     params:
         options=train_options,
         training=lambda wildcards: recipe_of(run_of(wildcards)),
-        models=canonical(SETTINGS["models"]),
+        models=lambda wildcards: models_of(run_of(wildcards)),
         checkpoints=checkpoints,
         folder=subpath(output[0], parent=True),
         code=TRAIN_CODE,
@@ -40,7 +40,7 @@ use rule train as fuse with:
     params:
         options=train_options,
         training=lambda wildcards: recipe_of(run_of(wildcards)),
-        models=canonical(SETTINGS["models"]),
+        models=lambda wildcards: models_of(run_of(wildcards)),
         checkpoints=checkpoints,
         folder=subpath(output[0], parent=True),
         code=TRAIN_CODE,
