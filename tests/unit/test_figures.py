@@ -13,7 +13,7 @@ from alertgrid import figures
 from alertgrid.errors import StudyError
 from alertgrid.figures import style, words
 from alertgrid.figures.dataset import load_catalogue
-from alertgrid.figures.gallery import best_run
+from alertgrid.figures.gallery import best_examples, best_run
 from alertgrid.figures.performance import performance
 from alertgrid.figures.policies import magnitude_bin
 from alertgrid.figures.sheet import stretch
@@ -257,6 +257,12 @@ def test_best_run_is_chosen_on_validation(tmp_path):
     runs.assign(val_auc=np.nan).to_csv(tmp_path / "runs.csv", index=False)
     with pytest.raises(StudyError, match="no image run has finished"):
         best_run(tmp_path)
+
+
+def test_a_report_without_runs_says_that_it_has_no_examples(tmp_path):
+    (tmp_path / "runs.csv").write_text("")
+    captions = best_examples(tmp_path / "dataset.h5", tmp_path, tmp_path, tmp_path / "examples")
+    assert "no image run has finished" in captions["skipped"]["examples"]
 
 
 @pytest.mark.slow

@@ -4,12 +4,6 @@ import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
-from alertgrid.figures.gallery import best_run, example_gallery
+from alertgrid.figures.gallery import best_examples
 
-run = best_run(snakemake.input.tables)
-example_gallery(
-    snakemake.input.dataset,
-    f"{snakemake.params.runs}/{run}/predictions.h5",
-    snakemake.output[0],
-    run=run,
-)
+best_examples(snakemake.input.dataset, snakemake.input.tables, snakemake.params.runs, snakemake.output[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..dataset import open_stamps, read_catalogue
 from ..errors import StudyError
 from ..predictions import read_predictions
 from .sheet import Group, draw_sheet
-from .style import Drawing, house_style
+from .style import Drawing, Skip, house_style
 from .writing import write_drawings
 
 # Outcome -> (label, score above the threshold), in the order of the gallery: the mistakes first.
@@ -202,8 +203,31 @@ def best_run(tables: str | Path) -> str:
         No image run on the labels as given has finished.
     """
     path = Path(tables) / "runs.csv"
-    runs = pd.read_csv(path)
-    runs = runs[(runs["inputs"] == "image") & (runs["labels"] == "given")]
-    if runs["val_auc"].notna().sum() == 0:
+    try:
+        runs = pd.read_csv(path)
+        runs = runs[(runs["inputs"] == "image") & (runs["labels"] == "given") & runs["val_auc"].notna()]
+    except (OSError, pd.errors.EmptyDataError, KeyError):
+        runs = pd.DataFrame()
+    if runs.empty:
         raise StudyError(str(path), "no image run has finished", "at least one", "let the study train one")
     return str(runs.loc[runs["val_auc"].idxmax(), "run"])
+
+
+def best_examples(dataset: str | Path, tables: str | Path, runs: str | Path, output: str | Path) -> dict:
+    """Gallery of the best image run, or a captions.json that says why there is none.
+
+    Parameters
+    ----------
+    dataset, tables, runs, output : path
+        dataset.h5, the report's tables, the folder of all runs, and the folder for the figure.
+    """
+    try:
+        run = best_run(tables)
+    except StudyError as reason:
+        return write_drawings(output, [("gallery", "examples", partial(_leave_out, reason))])
+    return example_gallery(dataset, Path(runs) / run / "predictions.h5", output, run=run)
+
+
+def _leave_out(reason: Exception) -> list[Drawing]:
+    """A drawing that cannot be made."""
+    raise Skip(str(reason))
