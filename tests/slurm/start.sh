@@ -21,6 +21,12 @@ wait_for() {
 for program in munged slurmctld slurmd squeue; do command -v $program >/dev/null || fail "$program is not installed"; done
 if [ -e $etc/slurm.conf ] && ! grep -qs "$mark" $etc/slurm.conf; then fail "$etc/slurm.conf belongs to another cluster"; fi
 
+# Somebody else's tests may be using it.
+if [ -s "$dir/slurmctld.pid" ] && [ "$(ps -o stat= -p "$(cat "$dir/slurmctld.pid")" | cut -c1)" != Z ] \
+  && kill -0 "$(cat "$dir/slurmctld.pid")" 2>/dev/null; then
+  fail "the test cluster runs already; stop.sh ends it"
+fi
+
 trap '"$here/stop.sh"' ERR
 mkdir -p "$dir/state" "$dir/spool" $etc /run/munge /var/log/munge
 
