@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from alertgrid.launch import sweep
-from conftest import wait_until
+from lab import wait_until
 from submitit.helpers import DelayedSubmission
 
 
@@ -49,7 +49,7 @@ class Slow:
 def test_a_sweep_is_one_array_whose_tasks_survive_preemption(slurm, tmp_path, monkeypatch):
     import threading
 
-    from conftest import HERE, ROOT, squeue
+    from lab import HERE, ROOT, squeue
 
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'workflow'}:{HERE}")
     for name in "ab":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from alertgrid.status import study_status
-from conftest import squeue, wait_until
+from lab import squeue, wait_until
 
 
 def slurm(*words: str) -> str:

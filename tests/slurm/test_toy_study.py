@@ -8,7 +8,7 @@ import pytest
 from alertgrid.launch import scheduler
 from alertgrid.predictions import read_predictions
 from alertgrid.status import study_status
-from conftest import ROOT, Study
+from lab import ROOT, Study
 
 CLOCK = ["seconds", "alerts_per_second"]
 
