@@ -54,8 +54,8 @@ def _job_counts(text: str) -> dict[str, int]:
         words = line.split()
         if words[:2] == ["job", "count"]:
             reading = True
+        elif reading and words[:1] == ["total"]:
+            break
         elif reading and len(words) == 2 and words[1].isdigit():
             counts[words[0]] = int(words[1])
-        elif reading and "total" in words:
-            break
-    return {rule: count for rule, count in counts.items() if rule not in ("total", "all")}
+    return {rule: count for rule, count in counts.items() if rule != "all"}
