@@ -16,6 +16,8 @@ COMMANDS = {
     "train": ("alertgrid.training.command", "train one run of the grid, or go on with it"),
     "pretrain": ("alertgrid.pretraining.command", "pre-train one encoder, or go on with it"),
     "status": ("alertgrid.status", "what every run of a study is doing"),
+    "plan": ("alertgrid.plan_command", "what a study will cost, before it is started"),
+    "tune": ("alertgrid.tuning_command", "search the hyperparameters of one architecture"),
     "resume": ("alertgrid.launch.command", "go on after the controller died, submitting nothing twice"),
     "launch": ("alertgrid.launch.command", "run the controller itself as a Slurm job"),
 }
