@@ -78,15 +78,20 @@ def auc(**wanted) -> pd.DataFrame:
     return rows
 
 
-def test_no_network_is_worse_than_chance():
-    for row in auc(labels="given").itertuples():
+def with_all_objects(**wanted) -> pd.DataFrame:
+    """AUC rows at the largest fraction; a network of a few dozen objects may learn what does not hold for others."""
+    rows = auc(**wanted)
+    return rows[rows["fraction"] == rows["fraction"].max()]
+
+
+def test_no_network_with_all_training_objects_is_worse_than_chance():
+    for row in with_all_objects(labels="given").itertuples():
         assert row.high >= 0.5, f"{row.cell}: AUC {row.estimate:.3f} ({row.low:.3f} to {row.high:.3f})"
 
 
 @pytest.mark.skipif(not os.environ.get("ALERTGRID_EXPECT_SIGNAL"), reason="the study does not expect a signal")
 def test_every_image_network_beats_chance_with_all_training_objects():
-    rows = auc(inputs="image", labels="given")
-    rows = rows[rows["fraction"] == rows["fraction"].max()]
+    rows = with_all_objects(inputs="image", labels="given")
     worst = rows.loc[rows["low"].idxmin()]
     assert worst["low"] > 0.5, f"{worst['cell']}: AUC {worst['estimate']:.3f} ({worst['low']:.3f}-{worst['high']:.3f})"
 
