@@ -55,7 +55,7 @@ def undisturbed(tmp_path_factory):
     return toy.outcome()
 
 
-def test_the_toy_study_on_slurm_with_a_training_cancelled(slurm, tmp_path, undisturbed):
+def test_the_toy_study_on_slurm_with_a_training_cancelled(undisturbed, slurm, tmp_path):
     toy = Toy(tmp_path / "study")
     process = toy.start()
     job = toy.wait_for(lambda: running_training(toy), 600, process)
