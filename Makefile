@@ -7,8 +7,8 @@ TEST := OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 .PHONY: demo test test-slurm
 
 demo: .venv/ready ## run the embedded study and say where its report is
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
-	@echo "Report: $(CURDIR)/results/demo/report/index.html"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake; status=$$?; \
+	echo "Report: $(CURDIR)/results/demo/report/index.html"; exit $$status
 
 test: .venv/ready ## lint, unit and workflow tests, coverage of the package
 	$(TEST) -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90

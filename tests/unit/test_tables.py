@@ -17,7 +17,7 @@ from alertgrid.tables import SCHEMAS, write_tables
 from alertgrid.tables import latex as latex_tables
 from alertgrid.tables.data import missing_values, refusals
 from alertgrid.tables.testset import Incomplete, Part
-from alertgrid.tables.write import read_grid
+from alertgrid.tables.write import read_all, read_grid, read_scores
 from sklearn.metrics import f1_score, roc_auc_score
 
 
@@ -216,6 +216,17 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy, tables):
     half = found["performance"].query("cell == 'btsbot_cnn-none-fusion' and fraction == 1")
     assert set(half["n_seeds"]) == {1}
     assert half["method"].str.contains("one seed").all()
+
+
+def test_scores_of_encoders_carry_the_names_of_their_folder(tmp_path):
+    folder = tmp_path / "convnext_pico-galaxies"
+    folder.mkdir()
+    (folder / "scores.csv").write_text("target,metric,value,n\nellipticity,r2,0.25,90\n")
+    found, problems = read_all([folder / "scores.csv"], "encoders", read_scores)
+    assert not problems
+    row = found.iloc[0]
+    assert (row["encoder"], row["architecture"], row["pretraining"]) == (folder.name, "convnext_pico", "galaxies")
+    assert (row["metric"], row["value"]) == ("r2 of ellipticity", 0.25)
 
 
 def test_nothing_finished_still_makes_a_report(copy):

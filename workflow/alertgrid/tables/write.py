@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -51,7 +51,7 @@ def write_tables(
     dataset, refused : path, optional
         dataset.h5 (for missing metadata) and refused.csv.
     timing, encoders : sequences of paths
-        CSV files of `timing` and of the encoders' own scores (columns of encoders.csv).
+        CSV files of `timing`, and scores.csv of the encoder folders that the study trained.
     **settings
         Fields of `ReportSettings`.
 
@@ -67,7 +67,7 @@ def write_tables(
     chosen = ReportSettings.of(settings)
     rows, table = read_catalogue(catalogue), read_grid(grid)
     tables, problems = judge(rows, table, Path(runs), chosen, timing)
-    encoder_scores, others = read_all(encoders, "encoders")
+    encoder_scores, others = read_all(encoders, "encoders", read_scores)
     tables |= {
         "dataset_counts": data.counts(rows),
         "dataset_missing": data.missing_values(rows, dataset),
@@ -187,12 +187,24 @@ def _compared_tables(
     }
 
 
-def read_all(paths: Sequence[str | Path], name: str) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Scores of a pre-training (target, metric, value) in an encoder folder named {architecture}-{pretraining}."""
+    scores, encoder = pd.read_csv(path), Path(path).parent.name
+    if not {"target", "metric", "value"} <= set(scores):
+        raise ValueError("no columns target, metric and value")
+    architecture, _, pretraining = encoder.partition("-")
+    names = {"encoder": encoder, "architecture": architecture, "pretraining": pretraining}
+    return scores.assign(**names, metric=scores["metric"] + " of " + scores["target"])
+
+
+def read_all(
+    paths: Sequence[str | Path], name: str, read: Callable[[str | Path], pd.DataFrame] = pd.read_csv
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """Join CSV files of the same columns; those that cannot be read are problems."""
     frames, problems = [], []
     for path in paths:
         try:
-            frame = pd.read_csv(path)
+            frame = read(path)
             absent = [column for column in SCHEMAS[name] if column not in frame]
             if absent:
                 raise ValueError(f"no column {absent[0]}")
