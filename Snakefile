@@ -50,8 +50,9 @@ rule figures:
         "<study>/report/figures/examples",
 
 
+onstart:
+    begin_study(log)
+
+
 onerror:
-    print(
-        "Some jobs failed; what is finished is kept. Start the same command again to go on, or see what there is with\n"
-        f"  snakemake --config study={config['study']} partial=true --until report -- report"
-    )
+    print(what_failed(), file=sys.stderr)

@@ -117,6 +117,45 @@ def test_a_second_controller_refuses(study, slurm, capsys):
     assert capsys.readouterr().err == ""
 
 
+def killed(study, **notes):
+    """Leave the lock of a controller that was killed."""
+    with guard.begin(study, **notes):
+        text = (study / guard.LOCK).read_text()
+    (study / guard.LOCK).write_text(text.replace(f'"pid": {os.getpid()}', '"pid": 0'))
+
+
+def test_the_lock_of_a_killed_controller_names_the_way_on(study, slurm, capsys, monkeypatch):
+    killed(study)
+    guard.warn(study)
+    assert "python -m alertgrid resume --study toy" in capsys.readouterr().err
+    monkeypatch.setenv(scheduler.CONTROLLER_JOB, "")
+    guard.warn(study)
+    assert capsys.readouterr().err == ""
+
+
+def test_slurm_is_asked_only_where_it_is_or_was_used(study, slurm, tmp_path):
+    (slurm / "squeue.err").write_text("Unable to contact slurm controller")
+    with guard.begin(study, slurm=False):
+        pass
+    assert not (slurm / "calls.txt").exists()
+    (slurm / "squeue.err").unlink()
+    killed(study, slurm=True)
+    queue(slurm, tmp_path, ("1", "ag_x", "rule_train"))
+    with pytest.raises(StudyError, match="still in Slurm"):
+        guard.begin(study, slurm=False)
+    with pytest.raises(StudyError, match="still in Slurm"):  # the refusal itself forgets nothing
+        guard.begin(study, slurm=False)
+
+
+def test_a_folder_that_cannot_be_written_is_named(study, slurm, monkeypatch):
+    def full(*words, **notes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(locks, "hold", full)
+    with pytest.raises(StudyError, match=r"results/toy: cannot be written \(No space left on device\)"):
+        guard.begin(study)
+
+
 def test_orphans_stop_a_new_controller(study, slurm, tmp_path):
     queue(slurm, tmp_path, ("1", "ag_x", "rule_train"), ("2", "alertgrid-toy", "(null)"))
     with pytest.raises(StudyError, match=r"1 jobs .*\(1\)") as refusal:
@@ -226,12 +265,15 @@ def test_launch_runs_in_process_with_the_debug_executor(study, slurm, snakemake,
 
 def test_launch_refuses_beside_a_live_controller(study, slurm):
     with guard.begin(study), pytest.raises(StudyError, match="already under way"):
-        command.run_launch(options(command.add_launch_arguments, "--study", "toy"))
+        command.run_launch(
+            options(command.add_launch_arguments, "--study", "toy", "--profile", str(PROFILES / "local"))
+        )
 
 
 def test_resume_command(study, slurm, snakemake, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "snakemake_command", lambda study, profile, extra: snakemake)
-    assert command.run_resume(options(command.add_resume_arguments, "--study", "toy", "--cancel")) == 0
+    words = ("--study", "toy", "--profile", str(PROFILES / "local"), "--cancel")
+    assert command.run_resume(options(command.add_resume_arguments, *words)) == 0
 
 
 def test_the_command_a_person_would_type():

@@ -118,12 +118,17 @@ def test_the_calibrated_table_is_complete_and_says_its_sources():
 
 def test_a_budget_refuses_what_is_above_it():
     made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES)
-    plan.check_budget(made, gpu_hours=1, disk_gb=1)
-    plan.check_budget(made)
-    with pytest.raises(StudyError, match=r"budget\.gpu_hours"):
-        plan.check_budget(made, gpu_hours=0.001)
+    plan.check_budget(made, {"gpu_hours": 1, "disk_gb": 1, "alerts": 5}, "studies.toy")
+    plan.check_budget(made, {}, "studies.toy")
+    with pytest.raises(StudyError, match=r"studies\.toy\.budget\.gpu_hours: the plan comes to .* GPU-hours"):
+        plan.check_budget(made, {"gpu_hours": 0.001}, "studies.toy")
     with pytest.raises(StudyError, match=r"budget\.disk_gb"):
-        plan.check_budget(made, disk_gb=0.01)
+        plan.check_budget(made, {"disk_gb": 0.01}, "studies.toy")
+
+
+def test_what_is_finished_is_never_refused():
+    made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES, records={IMAGE[0]: {"wall_seconds": 1e6}})
+    plan.check_budget(made, {"gpu_hours": 1, "disk_gb": 0}, "studies.toy")
 
 
 def test_a_cpu_study_uses_no_gpu_hours():

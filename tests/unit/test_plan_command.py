@@ -51,7 +51,7 @@ def test_other_studies_must_say_it_or_have_a_catalogue(tmp_path, monkeypatch):
         plan_command.count_alerts(settings, tmp_path)
     (tmp_path / "catalogue.h5").touch()
     catalogue = pd.DataFrame({"split": ["train"] * 5 + ["val"]})
-    monkeypatch.setattr(plan_command, "read_catalogue", lambda path: catalogue)
+    monkeypatch.setattr(plan_command, "read_catalogue", lambda path, only: catalogue)
     assert plan_command.count_alerts(settings, tmp_path) == {"train": 5, "val": 1, "test": 0}
 
 
@@ -92,5 +92,30 @@ def test_a_budget_in_the_settings_is_obeyed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         plan_command, "resolve_study", lambda *given: resolve(*given) | {"budget": {"gpu_hours": 0.001}}
     )
-    with pytest.raises(StudyError, match=r"budget\.gpu_hours"):
+    with pytest.raises(StudyError, match=r"studies\.demo\.budget\.gpu_hours"):
         plan_command.run_plan(options(tmp_path, "--study", "demo", "--device", "cuda"))
+
+
+def start(tmp_path, study="demo", slurm=True, asked=("gres",), **budget):
+    """What Snakemake does at a real start."""
+    settings = settings_of(study) | {"budget": budget}
+    plan_command.check_start(settings, tmp_path, slurm=slurm, at_once=50, asked=asked, where=f"studies.{study}")
+
+
+def test_a_start_above_the_budget_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"(?s)studies\.demo\.budget\.gpu_hours.*at most 0\.001.*raise this key"):
+        start(tmp_path, gpu_hours=0.001)
+    start(tmp_path, gpu_hours=1000)
+    start(tmp_path, asked=("mem_mb",), gpu_hours=0)  # trainings that ask for no GPU use no GPU-hours
+
+
+def test_a_start_without_a_budget_costs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_command, "count_alerts", None)
+    start(tmp_path)
+    start(tmp_path, alerts=5)
+
+
+def test_a_budget_says_how_many_alerts_there_are_until_they_are_counted(tmp_path):
+    settings = settings_of("demo") | {"data": {"source": "btsbot"}, "budget": {"alerts": 1000}}
+    assert sum(plan_command.count_alerts(settings, tmp_path).values()) == 1000
+    assert sum(plan_command.count_alerts(settings, tmp_path, given=10).values()) == 10

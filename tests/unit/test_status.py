@@ -15,7 +15,7 @@ NOW = 1_000_000.0
 
 @pytest.fixture
 def study(tmp_path):
-    """Six runs: done, running, just started, failed with a log, failed without one, waiting."""
+    """Six runs: done, running, just started, failed with a log, stopped without one, waiting."""
     folder = tmp_path / "results" / "toy"
     folder.mkdir(parents=True)
     pd.DataFrame({"run": RUNS, "cell": "btsbot_cnn-none-image"}).to_csv(folder / "grid.csv", index=False)
@@ -31,7 +31,7 @@ def study(tmp_path):
 
 def test_each_run_has_its_state(study):
     found = status.study_status(study, now=NOW)
-    assert [run.state for run in found] == ["done", "running", "running", "failed", "failed", "waiting"]
+    assert [run.state for run in found] == ["done", "running", "running", "failed", "stopped", "waiting"]
 
 
 def test_a_running_run_tells_epoch_and_time_left(study):
@@ -51,7 +51,51 @@ def test_a_failed_run_tells_reason_and_log(study):
 def test_a_lock_nobody_touches_any_more_is_not_running(study):
     os.utime(study / "checkpoints" / RUNS[1] / "lock.json", (0, 0))
     assert not locks.fresh(study / "checkpoints" / RUNS[1] / "lock.json")
-    assert status.study_status(study, now=NOW)[1].state == "failed"
+    assert status.study_status(study, now=NOW)[1].state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("epoch 1 of 4\n", "stopped"),  # killed: nobody wrote why
+        ("stopped before the end, start again to go on: SIGTERM received\n", "stopped"),
+        ("UserWarning: lr\nepoch 2 of 4, error 0.1\n", "stopped"),
+        ("error: config.yaml: no such row\n  expected: one\n", "failed"),
+        ('Traceback (most recent call last):\n  File "x"\nKeyError: 3\n', "failed"),
+        ("x" * 5000 + "\ntorch.OutOfMemoryError: CUDA out of memory\n", "failed"),
+    ],
+)
+def test_a_run_has_failed_only_if_its_log_says_an_error(study, text, state):
+    log = study / "logs" / "train" / f"{RUNS[5]}.log"
+    write_text(log, text)
+    now = log.stat().st_mtime + 2 * status.STARTING_SECONDS
+    found = status.study_status(study, now=now)[5]
+    assert (found.state, found.log) == (state, str(log))
+    assert found.message == text.strip().splitlines()[-1].strip()
+
+
+def test_a_run_that_loads_its_libraries_is_starting(study):
+    log = study / "logs" / "train" / f"{RUNS[5]}.log"
+    write_text(log, "")
+    found = status.study_status(study, now=log.stat().st_mtime + 1)[5]
+    assert (found.state, found.seconds_left) == ("running", None)
+
+
+def test_pretrainings_are_listed_beside_the_runs(study):
+    for name in ("a-own", "b-own"):
+        write_text(study / "logs" / "pretrain" / f"{name}.log", "epoch 1\n")
+    write_text(study / "encoders" / "a-own" / "scores.csv", "metric,value\n")
+    found = status.study_status(study)
+    assert [(run.run, run.state) for run in found[:2]] == [("encoders/a-own", "done"), ("encoders/b-own", "running")]
+    assert "; 2 encoders begun: 1 done, 1 running, 0 waiting, 0 stopped, 0 failed; " in status.describe(found)
+
+
+def test_failures_are_few_lines_for_the_end_of_a_start(study, tmp_path):
+    assert status.failures(tmp_path) == ""
+    text = status.failures(study)
+    assert "StudyError: loss is NaN at step 12\n" in text
+    assert str(study / "logs" / "fuse" / f"{RUNS[3]}.log") in text
+    assert status.failures(study, most=1).endswith("... and 1 more\n")
 
 
 def test_gpu_hours_count_gpus_only(study):
@@ -63,9 +107,9 @@ def test_report_counts_and_lists(study):
     text = status.describe(status.study_status(study, now=NOW))
     assert "epoch 2 of 10, 46 min left" in text
     assert "starting, unknown left" in text
-    assert "(checkpoint of epoch 2 kept)  ended without a log" in text
-    assert text.endswith("6 runs: 1 done, 2 running, 1 waiting, 2 failed; 0.70 GPU-hours used")
-    assert status.describe(status.study_status(study, now=NOW), ["failed"]).count("\n") == 3
+    assert "(checkpoint of epoch 2 kept), goes on at the next attempt or start: without a log" in text
+    assert text.endswith("6 runs: 1 done, 2 running, 1 waiting, 1 stopped, 1 failed; 0.70 GPU-hours used")
+    assert status.describe(status.study_status(study, now=NOW), ["failed"]).count("\n") == 2
 
 
 def test_last_line_reads_only_the_end_of_a_long_log(tmp_path):

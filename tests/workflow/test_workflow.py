@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from alertgrid import locks
 from alertgrid.dataset import read_catalogue
+from alertgrid.launch import guard
 from alerts import write_published
 from project import ROOT
 
@@ -175,3 +177,26 @@ def test_the_real_alerts_become_a_catalogue_by_one_line_of_config(fresh, real_da
     assert catalogue.groupby("split").size().to_dict() == {"train": 602, "val": 200, "test": 198}
     assert catalogue["candid"].dtype == "int64"
     assert catalogue["btsbot_v101_score"].between(0, 1).all()
+
+
+def test_a_second_controller_and_a_study_above_its_budget_do_not_start(fresh):
+    fresh.edit("config.yaml", "expect_signal: false", "expect_signal: false\n  budget: {disk_gb: 1.0e-9}")
+    with locks.hold(fresh.folder / "results/toy" / guard.LOCK, "study toy"):
+        for options in (("--unlock",), ("--config", "partial=true", "--", "results/toy/grid.csv")):
+            second = fresh.snakemake(*options)
+            assert second.returncode != 0
+            assert "study toy is already under way" in second.stderr
+        assert fresh.planned("--", "results/toy/grid.csv") == {"write_grid": 1}
+    dear = fresh.snakemake("results/toy/grid.csv")
+    assert dear.returncode != 0
+    assert "studies.toy.budget.disk_gb: the plan comes to" in dear.stderr
+    assert not (fresh.folder / "results/toy/grid.csv").exists()
+
+
+def test_what_failed_is_named_at_the_end(fresh):
+    fresh.edit("workflow/scripts/build_dataset.py", "import", "raise SystemExit('no alerts today')\nimport")
+    result = fresh.snakemake("results/toy/dataset.h5", "results/toy/grid.csv", "--retries", "0")
+    assert result.returncode != 0
+    assert "python -m alertgrid status --study toy" in result.stderr
+    assert "snakemake --config study=toy partial=true -- report" in result.stderr
+    assert not (fresh.folder / "results/toy" / guard.LOCK).exists()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO
@@ -183,8 +183,8 @@ def _open(path: str | Path) -> h5py.File:
     return file
 
 
-def read_catalogue(path: str | Path) -> pd.DataFrame:
-    """Read the catalogue columns of dataset.h5 or catalogue.h5, one row per alert; no stamps are touched.
+def read_catalogue(path: str | Path, only: Collection[str] | None = None) -> pd.DataFrame:
+    """Read the catalogue columns, or `only` some, of dataset.h5 or catalogue.h5, one row per alert; never the stamps.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def read_catalogue(path: str | Path) -> pd.DataFrame:
         The file is missing, damaged or of another format.
     """
     with _open(path) as file:
-        columns = {name: column[()] for name, column in file["catalogue"].items()}
+        columns = {name: column[()] for name, column in file["catalogue"].items() if only is None or name in only}
     return pd.DataFrame(
         {
             name: np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values

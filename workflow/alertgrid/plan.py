@@ -60,6 +60,13 @@ class Plan:
         return int((~self.runs["done"]).sum()) + self.other_jobs
 
 
+# Key of a budget -> its unit, and what a plan comes to in it.
+LIMITS = {
+    "gpu_hours": ("GPU-hours", lambda plan: plan.gpu_hours),
+    "disk_gb": ("GB of disk", lambda plan: (plan.disk_bytes + plan.scratch_bytes) / 1e9),
+}
+
+
 def estimate(
     runs: pd.DataFrame,
     *,
@@ -96,6 +103,7 @@ def estimate(
     table = pd.DataFrame([_cost(run, alerts, rates, device, records or {}) for run in runs.to_dict("records")])
     table = table.assign(inputs=runs["inputs"].to_numpy(), notice=NOTICE_SECONDS[executor])
     parameters = table["parameters"].sum()
+    left = int((~table["done"]).sum())
     total = sum(alerts.values())
     stamps = total * (channels * STAMP_SIZE**2 * item_bytes + CATALOGUE_BYTES)
     predictions = len(table) * (alerts["val"] + alerts["test"]) * PREDICTION_BYTES
@@ -106,7 +114,7 @@ def estimate(
         other_jobs=other_jobs,
         wall_seconds=_wall_seconds(table, concurrency),
         disk_bytes=float(stamps + predictions + 2 * 4 * parameters),
-        scratch_bytes=float(concurrency * CHECKPOINT_COPIES * 4 * table["parameters"].max()),
+        scratch_bytes=float(min(concurrency, left) * CHECKPOINT_COPIES * 4 * table["parameters"].max()),
     )
 
 
@@ -247,22 +255,27 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def check_budget(plan: Plan, *, gpu_hours: float | None = None, disk_gb: float | None = None) -> None:
-    """Refuse a study that costs more than it may.
+def check_budget(plan: Plan, budget: Mapping[str, float], where: str) -> None:
+    """Refuse a study that costs more than it may. What is finished already is never refused.
+
+    Parameters
+    ----------
+    budget : mapping
+        Any of the keys of LIMITS.
+    where : str
+        Dotted key of the study.
 
     Raises
     ------
     StudyError
         The GPU-hours (spent and to come) or the disk exceed the budget.
     """
-    for key, cost, limit in (
-        ("gpu_hours", plan.gpu_hours, gpu_hours),
-        ("disk_gb", (plan.disk_bytes + plan.scratch_bytes) / 1e9, disk_gb),
-    ):
-        if limit is not None and cost > limit:
+    for key in () if plan.runs["done"].all() else LIMITS.keys() & budget.keys():
+        unit, cost = LIMITS[key]
+        if cost(plan) > budget[key]:
             raise StudyError(
-                f"config key budget.{key}",
-                f"the plan comes to {cost:.1f}",
-                f"at most {limit:g}",
-                "make the grid smaller (architectures, fractions, seeds), or raise the budget",
+                f"{where}.budget.{key}",
+                f"the plan comes to {cost(plan):.3g} {unit} (python -m alertgrid plan says how)",
+                f"at most {budget[key]:g}, as config.yaml says",
+                "make the grid smaller (architectures, fractions, seeds), or raise this key in config.yaml",
             )

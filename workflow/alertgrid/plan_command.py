@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import yaml
 from .dataset import read_catalogue
 from .errors import StudyError
 from .grid import expand_grid
-from .launch.profile import read_profile
-from .plan import Plan, check_budget, describe, estimate, load_rates, read_records, sized
+from .launch.profile import device_of, read_profile
+from .plan import LIMITS, Plan, check_budget, describe, estimate, load_rates, read_records, sized
 from .settings import override, resolve_study
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
@@ -39,18 +39,54 @@ def run_plan(options: argparse.Namespace) -> int:
     study = options.study or config["study"]
     settings = resolve_study({**config, "study": study}, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     alerts = count_alerts(settings, options.results / study, options.alerts)
-    plan = plan_study(settings, options.results / study, options.profile, alerts, options.device)
+    site = read_profile(options.profile)
+    device = options.device or site.device
+    plan = plan_study(settings, options.results / study, alerts, device, site.executor, site.concurrency)
     print(f"Study {study}, {sum(alerts.values())} alerts, on {plan.device} through {options.profile}")
     print(describe(plan))
-    check_budget(plan, **settings.get("budget", {}))
+    check_budget(plan, settings.get("budget", {}), f"studies.{study}")
     return 0
 
 
+def check_start(
+    settings: Mapping[str, Any], folder: str | Path, *, slurm: bool, at_once: int, asked: Collection[str], where: str
+) -> None:
+    """Refuse to start a study that would end above its budget; a second at most, nothing where there is no budget.
+
+    Parameters
+    ----------
+    settings : mapping
+        Resolved settings of the study.
+    folder : path
+        `results/{study}`.
+    slurm : bool
+        Whether its jobs go to Slurm.
+    at_once : int
+        Most jobs at the same time.
+    asked : collection of str
+        Names of the resources that its rules ask for.
+    where : str
+        Dotted key of the study.
+
+    Raises
+    ------
+    StudyError
+        The estimate exceeds the budget, or cannot be made.
+    """
+    budget = settings.get("budget", {})
+    if not budget.keys() & LIMITS.keys():
+        return
+    executor = "slurm" if slurm else "local"
+    alerts = count_alerts(settings, Path(folder))
+    check_budget(
+        plan_study(settings, Path(folder), alerts, device_of(executor, asked), executor, at_once), budget, where
+    )
+
+
 def plan_study(
-    settings: Mapping[str, Any], folder: Path, profile: str | Path, alerts: Mapping[str, int], device: str | None = None
+    settings: Mapping[str, Any], folder: Path, alerts: Mapping[str, int], device: str, executor: str, concurrency: int
 ) -> Plan:
-    """Plan of a study from its resolved settings, its folder of results (which may not exist yet) and a profile."""
-    site = read_profile(profile)
+    """Plan of a study from its resolved settings, its folder of results (which may not exist yet) and its place."""
     encoders = pretrainings(settings)
     every_study = [read_records(path) for path in sorted(folder.parent.glob("*"))]
     corpora = {row["run"].rsplit("-", 1)[1] for row in encoders}
@@ -59,9 +95,9 @@ def plan_study(
         alerts=alerts,
         rates=load_rates([record for records in every_study for record in records.values()]),
         records=read_records(folder),
-        device=device or site.device,
-        concurrency=site.concurrency,
-        executor=site.executor,
+        device=device,
+        concurrency=concurrency,
+        executor=executor,
         item_bytes=4 if settings["data"].get("dtype") == "float32" else 2,
         other_jobs=COMMON_JOBS + len(corpora),
     )
@@ -120,9 +156,11 @@ def count_alerts(settings: Mapping[str, Any], folder: Path, given: int | None = 
     """
     catalogue = folder / "catalogue.h5"
     if catalogue.exists():
-        counts = read_catalogue(catalogue)["split"].value_counts()
+        counts = read_catalogue(catalogue, only={"split"})["split"].value_counts()
         return {split: int(counts.get(split, 0)) for split in ("train", "val", "test")}
     data = settings["data"]
+    if given is None:
+        given = settings.get("budget", {}).get("alerts")
     if given is None and data["source"] == "simulation":
         given = sum(data[name] for name in SOURCE_SETS) * data["alerts_per_source"]
     if given is None:
@@ -130,7 +168,7 @@ def count_alerts(settings: Mapping[str, Any], folder: Path, given: int | None = 
             str(catalogue),
             "there is none yet, so the number of alerts is not known",
             "a catalogue, or a number",
-            f"add --alerts NUMBER, or make it first: snakemake {catalogue}",
+            f"plan --alerts NUMBER, or budget.alerts in config.yaml, or make it first: snakemake {catalogue}",
         )
     shares = zip(("train", "val", "test"), settings["splits"]["shares"], strict=True)
     return {split: round(given * share) for split, share in shares}

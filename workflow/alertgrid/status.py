@@ -1,13 +1,15 @@
 """How far is the study? Answered from run records, checkpoints, locks and logs alone: the scheduler is not asked.
 
-A run is *done* when its run.json exists (written last), *running* when its lock was touched lately, *failed* when it
-left a log or a checkpoint but neither of these, and *waiting* otherwise. Snakemake may try a failed run again; its
-log is removed when that begins.
+A run is *done* when its last file exists, *running* when its lock was touched lately (or its log, before it holds the
+lock), *failed* when its log ends in an error, *stopped* when it has begun but none of this holds (killed, out of time:
+it goes on from its checkpoint at the next attempt or start), and *waiting* otherwise. Encoders that are pre-trained are
+listed beside the runs, from when they begin.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -20,7 +22,13 @@ from . import locks
 from .errors import StudyError
 from .files import read_json
 
-STATES = ("done", "running", "waiting", "failed")
+STATES = ("done", "running", "waiting", "stopped", "failed")
+# What the last lines of a log that ended in an error hold: our own message, Python's, the C library's.
+ERROR = re.compile(r"^error: |^Traceback \(|^[\w.]*(Error|Exception)\b|Segmentation fault", re.MULTILINE)
+# Between a job's first sign of life (its log) and its lock Python imports torch and opens the data.
+STARTING_SECONDS = 60.0
+TAIL_BYTES = 2048
+ENCODERS = "encoders/"  # before the names of pre-trainings
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class RunStatus:
     """State of one run.
 
     `epoch` is the last finished one of `epochs`; `seconds_left` an estimate for running runs; `gpu_hours` what it has
-    used on a GPU so far; `message` the last line of the log at `log` for failed runs.
+    used on a GPU so far; `message` the last line of the log at `log` for runs that failed or stopped.
     """
 
     run: str
@@ -60,8 +68,10 @@ def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus
     grid = folder / "grid.csv"
     if not grid.exists():
         raise StudyError(str(grid), "there is none", "a study that has been started", "check --study, or run snakemake")
-    runs = pd.read_csv(grid, usecols=["run"])["run"]
-    return [status_of(folder, run, time.time() if now is None else now) for run in runs]
+    now = time.time() if now is None else now
+    encoders = {path.stem for path in (folder / "logs" / "pretrain").glob("*.log")}
+    runs = [status_of(folder, run, now) for run in pd.read_csv(grid, usecols=["run"])["run"]]
+    return [*(_encoder(folder, name, now) for name in sorted(encoders)), *runs]
 
 
 def status_of(folder: Path, run: str, now: float) -> RunStatus:
@@ -69,16 +79,30 @@ def status_of(folder: Path, run: str, now: float) -> RunStatus:
     record = folder / "runs" / run / "run.json"
     if record.exists():
         return _done(run, read_json(record))
-    checkpoint = folder / "checkpoints" / run
+    return _unfinished(folder / "checkpoints" / run, run, _log_of(folder, run), now)
+
+
+def _encoder(folder: Path, name: str, now: float) -> RunStatus:
+    """State of a pre-training."""
+    run, log = f"{ENCODERS}{name}", folder / "logs" / "pretrain" / f"{name}.log"
+    if (folder / "encoders" / name / "scores.csv").exists():
+        return RunStatus(run, "done")
+    return _unfinished(folder / "checkpoints" / run, run, log, now)
+
+
+def _unfinished(checkpoint: Path, run: str, log: Path | None, now: float) -> RunStatus:
+    """State of a run without its last file, from its folder of checkpoints and its log, if it has one."""
     progress = _progress(checkpoint / "progress.json")
+    counted = _counted(progress)
     if locks.fresh(checkpoint / "lock.json"):
-        return RunStatus(run, "running", seconds_left=_seconds_left(progress, now), **_counted(progress))
-    log = _log_of(folder, run)
-    if log is not None:
-        return RunStatus(run, "failed", message=last_line(log), log=str(log), **_counted(progress))
-    if progress:
-        return RunStatus(run, "failed", message="ended without a log", **_counted(progress))
-    return RunStatus(run, "waiting")
+        return RunStatus(run, "running", seconds_left=_seconds_left(progress, now), **counted)
+    if log is None:
+        return RunStatus(run, "stopped", message="without a log", **counted) if progress else RunStatus(run, "waiting")
+    if ERROR.search(_tail(log)):
+        return RunStatus(run, "failed", message=last_line(log), log=str(log), **counted)
+    if now - log.stat().st_mtime < STARTING_SECONDS:
+        return RunStatus(run, "running", **counted)
+    return RunStatus(run, "stopped", message=last_line(log), log=str(log), **counted)
 
 
 def _done(run: str, record: dict[str, Any]) -> RunStatus:
@@ -117,13 +141,16 @@ def _log_of(folder: Path, run: str) -> Path | None:
     return max(logs, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def last_line(log: str | Path, tail_bytes: int = 8192) -> str:
-    """Last line of a log that is not empty, read from the end of the file."""
+def last_line(log: str | Path) -> str:
+    """Last line of a log that is not empty."""
+    return next((line.strip() for line in reversed(_tail(log).splitlines()) if line.strip()), "(empty log)")
+
+
+def _tail(log: str | Path) -> str:
+    """The end of a log; the rest is not read."""
     with open(log, "rb") as file:
-        file.seek(0, 2)
-        file.seek(max(file.tell() - tail_bytes, 0))
-        lines = file.read().decode("utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "(empty log)")
+        file.seek(max(file.seek(0, 2) - TAIL_BYTES, 0))
+        return file.read().decode("utf-8", errors="replace")
 
 
 def duration(seconds: float | None) -> str:
@@ -141,10 +168,17 @@ def describe(statuses: Iterable[RunStatus], states: Iterable[str] = STATES) -> s
     """The report: a line for every run in one of `states`, then counts and GPU-hours of all."""
     statuses = list(statuses)
     lines = [_line(status) for status in statuses if status.state in set(states)]
+    encoders = [status for status in statuses if status.run.startswith(ENCODERS)]
+    total = _counts("runs", [status for status in statuses if status not in encoders])
+    if encoders:
+        total += f"; {_counts('encoders begun', encoders)}"
+    return "\n".join([*lines, f"{total}; {sum(status.gpu_hours for status in statuses):.2f} GPU-hours used"])
+
+
+def _counts(what: str, statuses: list[RunStatus]) -> str:
+    """How many are in each state."""
     counts = {state: sum(status.state == state for status in statuses) for state in STATES}
-    hours = sum(status.gpu_hours for status in statuses)
-    total = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return "\n".join([*lines, f"{len(statuses)} runs: {total}; {hours:.2f} GPU-hours used"])
+    return f"{len(statuses)} {what}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def _line(status: RunStatus) -> str:
@@ -153,11 +187,21 @@ def _line(status: RunStatus) -> str:
     if status.state == "running":
         epoch = f"epoch {status.epoch} of {status.epochs}" if status.epochs else "starting"
         return f"{text}  {epoch}, {duration(status.seconds_left)} left"
-    if status.state == "failed":
+    if status.state in ("failed", "stopped"):
         kept = f" (checkpoint of epoch {status.epoch} kept)" if status.epoch else ""
+        note = ", goes on at the next attempt or start:" if status.state == "stopped" else " "
         where = f"\n         {status.log}" if status.log else ""
-        return f"{text}{kept}  {status.message}{where}"
+        return f"{text}{kept}{note} {status.message}{where}"
     return text
+
+
+def failures(folder: str | Path, most: int = 10) -> str:
+    """Lines about runs that failed or stopped, `most` at most; empty when there are none (or no grid yet)."""
+    if not (Path(folder) / "grid.csv").exists():
+        return ""
+    lines = [_line(status) for status in study_status(folder) if status.state in ("failed", "stopped")]
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return "".join(f"{line}\n" for line in [*lines[:most], *more])
 
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:

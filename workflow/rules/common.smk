@@ -12,6 +12,7 @@ sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, check_architectures, check_pretraining, expand_grid
+from alertgrid.launch import guard
 from alertgrid.settings import expand_path, override, resolve_study
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
@@ -51,7 +52,8 @@ def resolve():
             if "corpus" in spec:
                 spec["corpus"] = existing_paths(spec["corpus"], f"{where}.pretraining.{name}.corpus")
         check_pretraining(settings["grid"]["pretraining"], settings["pretraining"])
-        if workflow.is_main_process:  # jobs read this file again and need not look names up once more
+        if workflow.is_main_process:  # jobs read this file again and need not look once more
+            guard.warn(FOLDER, sys.argv)
             check_architectures(settings["grid"]["architectures"])
         return settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
     except StudyError as error:
@@ -218,3 +220,30 @@ def finished_runs(wildcards):
     """Runs that the tables stand on: all of the grid, or with --config partial=true those that exist."""
     wanted = [f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"]]
     return [path for path in wanted if Path(path).exists()] if config.get("partial") else wanted
+
+
+def begin_study(log):
+    """Before the first job of a real run: is this Snakemake alone, and does the study keep to its budget?"""
+    from alertgrid.plan_command import check_start
+
+    asked = set().union(*(rule.resources for rule in workflow.rules))
+    slurm = not workflow.local_exec
+    at_once = workflow.nodes if slurm else workflow.cores
+    try:
+        if not config.get("partial"):  # nothing is trained for it
+            check_start(SETTINGS, FOLDER, slurm=slurm, at_once=at_once, asked=asked, where=f"studies.{config['study']}")
+        guard.begin(FOLDER, log, slurm=slurm)
+    except StudyError as error:
+        raise WorkflowError(str(error))
+
+
+def what_failed():
+    """After a start in which jobs failed: which runs, why, and what to do."""
+    from alertgrid.status import failures
+
+    study = config["study"]
+    return (
+        f"{failures(FOLDER)}Some jobs failed; what is finished is kept. Start the same command again to go on.\n"
+        f"  every run:         PYTHONPATH=workflow python -m alertgrid status --study {study}\n"
+        f"  what there is now: snakemake --config study={study} partial=true -- report"
+    )

@@ -48,7 +48,8 @@ def run_launch(args: argparse.Namespace) -> int:
 def _controller(args: argparse.Namespace) -> Controller:
     """The controller that the options describe."""
     folder = Path(args.results).absolute() / args.study
-    return Controller(folder, snakemake_command(args.study, args.profile, args.snakemake), args.cancel)
+    command = snakemake_command(args.study, args.profile, args.snakemake)
+    return Controller(folder, command, args.cancel, slurm=read_profile(args.profile).executor == "slurm")
 
 
 def _refuse_second(folder: Path) -> None:

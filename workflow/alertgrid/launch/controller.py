@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import locks
@@ -36,11 +36,14 @@ class Controller:
         The Snakemake call.
     cancel : bool
         End jobs that an earlier controller left, instead of waiting for them.
+    slurm : bool
+        Whether its jobs go to Slurm.
     """
 
     folder: Path
     command: list[str]
     cancel: bool = False
+    slurm: bool = True
     poll_seconds: float = POLL_SECONDS
     _process: subprocess.Popen | None = field(default=None, repr=False)
 
@@ -50,7 +53,7 @@ class Controller:
         # Slurm signals every process of the job step; the warning is for this one.
         self._process = subprocess.Popen(
             [*self.command, "--rerun-incomplete"],
-            env={**os.environ, scheduler.CONTROLLER_JOB: scheduler.own_job() or ""},
+            env=_environment(),
             start_new_session=True,
             preexec_fn=_ignore_warning,
         )
@@ -61,7 +64,7 @@ class Controller:
         from submitit.helpers import DelayedSubmission
 
         self.stop()
-        return DelayedSubmission(Controller(self.folder, self.command, self.cancel, self.poll_seconds))
+        return DelayedSubmission(replace(self, _process=None))
 
     def stop(self) -> None:
         """End Snakemake at once. Any gentler signal would cancel its jobs, or wait for hours."""
@@ -75,11 +78,11 @@ class Controller:
         path = self.folder / guard.LOCK
         if locks.holder(path):
             raise locks.refusal(path, f"study {self.folder.name}")
-        left = guard.orphans(self.folder)
+        left = guard.orphans(self.folder, slurm=self.slurm)
         if left and self.cancel:
             scheduler.cancel(left)
         self._wait(left)
-        subprocess.run([*self.command, "--unlock"], check=True)
+        subprocess.run([*self.command, "--unlock"], check=True, env=_environment())
 
     def _wait(self, left: list[scheduler.Job]) -> None:
         """Wait until no job of an earlier controller is left, saying so now and then."""
@@ -89,7 +92,12 @@ class Controller:
                 known = len(left)
                 print(f"waiting for {known} jobs of an earlier Snakemake, such as {left[0].number}", flush=True)
             time.sleep(self.poll_seconds)
-            left = guard.orphans(self.folder)
+            left = guard.orphans(self.folder, slurm=self.slurm)
+
+
+def _environment() -> dict[str, str]:
+    """Tells Snakemake that it is looked after, and in which job."""
+    return {**os.environ, scheduler.CONTROLLER_JOB: scheduler.own_job() or ""}
 
 
 def _ignore_warning() -> None:

@@ -1,13 +1,14 @@
 """One controller a study: a Snakemake that starts must be alone, and must not repeat what an earlier one left in Slurm.
 
-The Snakefile calls `warn` while it is read and `begin` before the first job. The lock is released when Snakemake ends;
-one left by a killed Snakemake is recognised as dead and taken over.
+The Snakefile calls `warn` while it is read and `begin` before the first job of a real run. The lock is released when
+Snakemake ends; one left by a killed Snakemake is recognised as dead and taken over.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ COMMENT = "rule_"
 
 
 def warn(folder: str | Path, arguments: Sequence[str] = ()) -> None:
-    """Say on stderr that the study has a live controller; refuse to break its lock.
+    """Say on stderr that the study has a live controller, or one that was killed; refuse to break a live one's lock.
 
     Parameters
     ----------
@@ -40,7 +41,11 @@ def warn(folder: str | Path, arguments: Sequence[str] = ()) -> None:
         `--unlock` is asked for although the controller is alive.
     """
     path = Path(folder) / LOCK
+    if not path.exists():
+        return
     if locks.holder(path) is None:
+        if scheduler.CONTROLLER_JOB not in os.environ:  # `resume` knows it
+            print(f"Note: a Snakemake of this study was killed; {_remedy(Path(folder))}", file=sys.stderr, flush=True)
         return
     error = locks.refusal(path, f"study {Path(folder).name}")
     if "--unlock" in arguments:
@@ -48,7 +53,9 @@ def warn(folder: str | Path, arguments: Sequence[str] = ()) -> None:
     print(f"Note: {error}", file=sys.stderr, flush=True)
 
 
-def begin(folder: str | Path, logs: Sequence[str] = (), workdir: str | Path = ".") -> contextlib.ExitStack:
+def begin(
+    folder: str | Path, logs: Sequence[str] = (), workdir: str | Path = ".", slurm: bool = True
+) -> contextlib.ExitStack:
     """Take the study for this Snakemake, until it ends.
 
     Parameters
@@ -59,38 +66,52 @@ def begin(folder: str | Path, logs: Sequence[str] = (), workdir: str | Path = ".
         Snakemake's own logs (`log` in its `onstart`), which name its jobs.
     workdir : path
         Folder that jobs are submitted from.
+    slurm : bool
+        Whether jobs will go to Slurm. Slurm is not asked otherwise, unless the killed controller had used it: on a
+        machine with Slurm's commands but no scheduler each question takes minutes.
 
     Raises
     ------
     StudyError
-        Another controller is alive, or jobs of an earlier one are still in Slurm.
+        Another controller is alive, jobs of an earlier one are still in Slurm, or the folder cannot be written.
     """
     folder, stack = Path(folder), contextlib.ExitStack()
-    left = orphans(folder, workdir)
-    stack.enter_context(
-        locks.hold(folder / LOCK, f"study {folder.name}", logs=[str(Path(log).resolve()) for log in logs])
-    )
-    if left:
-        stack.close()
+    path, what = folder / LOCK, f"study {folder.name}"
+    if locks.holder(path):
+        raise locks.refusal(path, what)
+    if left := orphans(folder, workdir, slurm):
         raise StudyError(
             str(folder),
             f"{len(left)} jobs of an earlier Snakemake are still in Slurm ({_names(left)})",
             "none, since Snakemake would submit the same work a second time",
-            f"python -m alertgrid resume --study {folder.name} --profile <yours> (waits for them; --cancel ends them)",
+            _remedy(folder),
         )
+    try:
+        stack.enter_context(locks.hold(path, what, logs=[str(Path(log).resolve()) for log in logs], slurm=slurm))
+    except OSError as error:
+        raise StudyError(
+            str(folder), f"cannot be written ({error.strerror})", "a folder with space to write", "mend it, start again"
+        ) from error
     atexit.register(stack.close)
     return stack
 
 
-def orphans(folder: str | Path, workdir: str | Path = ".") -> list[scheduler.Job]:
+def _remedy(folder: Path) -> str:
+    """The one line that continues after a killed controller."""
+    return f"go on with: python -m alertgrid resume --study {folder.name} --profile <yours> (see its --help)"
+
+
+def orphans(folder: str | Path, workdir: str | Path = ".", slurm: bool = True) -> list[scheduler.Job]:
     """Jobs in Slurm that were submitted from `workdir` and belong to no other study's controller.
+
+    Without `slurm` the scheduler is asked only when the last controller, killed, had used it.
 
     Raises
     ------
     StudyError
         Slurm does not answer, so that nobody can tell.
     """
-    if not scheduler.available():
+    if not scheduler.available() or not (slurm or locks.read(Path(folder) / LOCK).get("slurm")):
         return []
     try:
         jobs = scheduler.jobs_in(workdir)

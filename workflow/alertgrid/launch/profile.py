@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,14 @@ def read_profile(path: str | Path) -> Profile:
     defaults, train = settings.get("default-resources", {}), settings.get("set-resources", {}).get("train", {})
     if settings.get("executor") == "slurm":
         training = _asked(defaults | train)
-        device = "cuda" if training.keys() & GPU_KEYS.values() else "cpu"
-        return Profile("slurm", int(settings["jobs"]), device, _asked(defaults), training)
-    return Profile("local", _local_concurrency(settings), _local_device(), {}, {})
+        return Profile("slurm", int(settings["jobs"]), device_of("slurm", defaults | train), _asked(defaults), training)
+    return Profile("local", _local_concurrency(settings), device_of("local"), {}, {})
+
+
+def device_of(executor: str, asked: Collection[str] = ()) -> str:
+    """What trainings run on: on Slurm a GPU if the names of the resources they ask for say so, else what is here."""
+    gpu = GPU_KEYS.keys() & set(asked) if executor == "slurm" else Path("/dev/nvidia0").exists()
+    return "cuda" if gpu else "cpu"
 
 
 def _asked(resources: dict[str, Any]) -> dict[str, Any]:
@@ -68,8 +74,3 @@ def _local_concurrency(settings: dict[str, Any]) -> int:
     cores = os.cpu_count() or 1 if cores == "all" else int(cores)
     at_once = cores // settings.get("set-threads", {}).get("train", 1)
     return max(min(at_once, settings.get("resources", {}).get("gpu", at_once)), 1)
-
-
-def _local_device() -> str:
-    """Whether this machine has an NVIDIA GPU, without importing torch."""
-    return "cuda" if Path("/dev/nvidia0").exists() else "cpu"
