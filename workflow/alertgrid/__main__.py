@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("alertgrid.status", "what every run of a study is doing"),
     "plan": ("alertgrid.plan_command", "what a study will cost, before it is started"),
     "tune": ("alertgrid.tuning_command", "search the hyperparameters of one architecture"),
+    "compare": ("alertgrid.compare.command", "compare two finished studies cell by cell, before and after"),
     "resume": ("alertgrid.launch.command", "go on after the controller died, submitting nothing twice"),
     "launch": ("alertgrid.launch.command", "run the controller itself as a Slurm job"),
 }

@@ -132,9 +132,13 @@ class Interval:
 
 
 def contrast(
-    terms: Sequence[tuple[float, Group]], level: float = 0.95, scale: str = "identity", power: float = 0.8
+    terms: Sequence[tuple[float, Group]],
+    level: float = 0.95,
+    scale: str = "identity",
+    power: float = 0.8,
+    paired: bool = True,
 ) -> Interval:
-    """Interval of a weighted sum of groups judged on the same test sources.
+    """Interval of a weighted sum of groups.
 
     Parameters
     ----------
@@ -146,9 +150,11 @@ def contrast(
         Where the interval is symmetric.
     power : float
         For the smallest detectable value.
+    paired : bool
+        The groups were judged on the same test sources; otherwise on independent samples of them.
     """
     estimate = float(sum(weight * group.estimate for weight, group in terms))
-    variance, df = total_variance(terms)
+    variance, df = total_variance(terms, paired)
     n_seeds = min((len(group.values) for _, group in terms), default=0)
     method = describe([group for _, group in terms], scale)
     if not np.isfinite(estimate) or not np.isfinite(variance):
@@ -163,15 +169,18 @@ def contrast(
     return Interval(estimate, low, high, se, df, p, (quantile + t_quantile(power, df)) * se, n_seeds, method)
 
 
-def total_variance(terms: Sequence[tuple[float, Group]]) -> tuple[float, float]:
+def total_variance(terms: Sequence[tuple[float, Group]], paired: bool = True) -> tuple[float, float]:
     """Variance over test sources and seeds of a weighted sum of groups, with Satterthwaite's degrees of freedom.
 
     # ASSUME: seeds of different groups are independent. Runs that share a seed also share their training subset, which
     # makes differences a little less variable than stated here.
     """
-    influence = sum(weight * member.influence for weight, member in terms)
-    total, df = cluster_variance(influence, terms[0][1].classes)
-    noise = total**2 / df if total > 0 else 0.0
+    total = noise = 0.0
+    for sample in [terms] if paired else [[term] for term in terms]:
+        influence = sum(weight * member.influence for weight, member in sample)
+        variance, df = cluster_variance(influence, sample[0][1].classes)
+        total += variance
+        noise += variance**2 / df if variance > 0 else 0.0
     for weight, member in terms:
         k = len(member.values)
         if k > 1 and not member.fixed:

@@ -28,6 +28,7 @@ pathvars:
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
 PATH_KEYS = {"folder", "file", "labels", "history", "images"}
+PAGE_FILES = ("base.html.j2", "macros.html.j2", "page.html.j2", "page.css")
 RUN_FILES = ("weights.safetensors", "last.safetensors", "history.csv", "predictions.h5", "run.json")
 
 

@@ -119,7 +119,7 @@ rule write_page:
     input:
         tables="<study>/report/tables",
         figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
-        templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=["page.html.j2", "page.css"]),
+        templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=PAGE_FILES),
     output:
         "<study>/report/index.html",
     log:

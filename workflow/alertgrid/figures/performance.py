@@ -28,6 +28,12 @@ KINDS = {
     "stamps": "What each stamp buys",
     "inputs": "What the metadata buy",
     "external": "Against external entrants",
+    "after": "After minus before",
+    "unpaired": "After minus before",
+}
+_SAMPLES = {
+    "unpaired": "Differences between two samples of test sources",
+    "after": "Paired differences, after minus before, on the same test sources",
 }
 
 
@@ -176,8 +182,10 @@ def _differences(axes: Axes, table: pd.DataFrame, names: Sequence[str], fraction
 def _difference_caption(table: pd.DataFrame) -> str:
     """What a filled mark and a grey bar mean, and n."""
     found = int((table["p_holm"] < 0.05).sum())
+    kind = table["kind"].iloc[0]
+    better = "the figure was greater afterwards" if kind in _SAMPLES else "the cell named first is better"
     return (
-        f"Paired differences on the same test sources with {interval_words(table)}: {sample_words(table)}. Right of "
-        f"zero, the cell named first is better. Filled marks: p < 0.05 after Holm's correction "
+        f"{_SAMPLES.get(kind, 'Paired differences on the same test sources')} with {interval_words(table)}: "
+        f"{sample_words(table)}. Right of zero, {better}. Filled marks: p < 0.05 after Holm's correction "
         f"({found} of {len(table)}). Grey bars: differences too small for this test set to detect."
     )

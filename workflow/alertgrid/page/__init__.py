@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..figures import read_tables
 from ..figures.words import PRIMARY
@@ -66,7 +66,7 @@ def write_page(
     facts : mapping of mappings
         More provenance: heading -> {name: value}, beside what the run records say.
     templates : path
-        Folder of page.html.j2, page.css and vendor/.
+        Folder of the templates, page.css and vendor/.
 
     Returns
     -------
@@ -74,20 +74,19 @@ def write_page(
         `output`.
     """
     output, frames = Path(output), read_tables(tables, skip=("metrics", "history", "calibration"))
-    pictures, skipped = _pictures(figures, output.parent)
-    said = {"study": study, "description": description, "pictures": pictures, "skipped": skipped}
+    pictures, skipped = load_pictures(figures, output.parent)
+    said = {"title": study, "study": study, "description": description, "pictures": pictures, "skipped": skipped}
     said["provenance"] = provenance.merge(provenance.provenance(frames.get("runs")), facts or {})
     said["csv"] = _links(tables, output.parent)
-    said |= {key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()}
-    write_text(output, _template(templates).render(said | _content(frames, metrics)))
+    write_text(output, render("page.html.j2", said | _content(frames, metrics), templates))
     return output
 
 
-def _template(folder: str | Path) -> Template:
-    """The page's template: text is escaped, an unknown name is an error."""
-    loader = FileSystemLoader(folder)
+def render(template: str, values: Mapping[str, Any], templates: str | Path = TEMPLATES) -> str:
+    """HTML of one template with style sheet and scripts inlined; text is escaped, an unknown name is an error."""
     options = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    return Environment(loader=loader, **options).get_template("page.html.j2")
+    assets = {key: (Path(templates) / name).read_text(encoding="utf-8") for key, name in _INLINED.items()}
+    return Environment(loader=FileSystemLoader(templates), **options).get_template(template).render(assets | {**values})
 
 
 def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict
     }
 
 
-def _pictures(folders: Sequence[str | Path], base: Path) -> tuple[dict[str, list[Picture]], dict[str, str]]:
+def load_pictures(folders: Sequence[str | Path], base: Path) -> tuple[dict[str, list[Picture]], dict[str, str]]:
     """Figures by section, and those left out with the reason."""
     found: dict[str, list[Picture]] = {}
     skipped: dict[str, str] = {}

@@ -85,7 +85,7 @@ def judge(
     """Tables that come from the runs and timings, and what was missing of them as (run, reason)."""
     tests = build_testset(rows, settings.magnitude_edges, settings.external)
     run_records, history, problems = records.read_records(grid, runs)
-    results = evaluate_all(_entrants(grid, runs, settings.external), tests, settings.options(), settings.workers)
+    results = evaluate_all(entrants_of(grid, runs, settings.external), tests, settings.options(), settings.workers)
     usable = {(result.cell, result.fraction): result for result in results if result.groups}
     cells = cells_of(grid, settings.external)
     study = Study(cells, usable, records.training_sizes(run_records), settings.level, settings.power)
@@ -123,7 +123,7 @@ def read_grid(path: str | Path) -> pd.DataFrame:
     return grid.astype({"fraction": float, "seed": int})
 
 
-def _entrants(grid: pd.DataFrame, runs: Path, external: Sequence[str]) -> list[Entrant]:
+def entrants_of(grid: pd.DataFrame, runs: Path, external: Sequence[str] = ()) -> list[Entrant]:
     """Cells at each fraction, then the external entrants."""
     found = []
     for (cell, fraction), part in grid.groupby(["cell", "fraction"], sort=False):
