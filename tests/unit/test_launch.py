@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import submitit
-from alertgrid import locks
-from alertgrid.errors import StudyError
+from alertgrid import __main__, locks
+from alertgrid.errors import Interrupted, StudyError
 from alertgrid.launch import command, controller, guard, scheduler, sweep
 from alertgrid.launch.profile import read_profile
 
@@ -85,12 +85,33 @@ def test_a_job_requeues_itself_a_limited_number_of_times(slurm, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert not scheduler.requeue_self()
     monkeypatch.setenv("SLURM_JOB_ID", "9")
-    (slurm / "scontrol.out").write_text("JobId=9 Requeue=1 Restarts=2 BatchFlag=1")
+    (slurm / "scontrol.out").write_text("JobId=9 JobState=RUNNING Requeue=1 Restarts=2 BatchFlag=1")
     assert scheduler.requeue_self(most=3, wait_seconds=0)
     assert not scheduler.requeue_self(most=2, wait_seconds=0)
     assert (slurm / "calls.txt").read_text().count("scontrol requeue 9") == 1
     (slurm / "scontrol.err").write_text("Requested operation is presently disabled")
     assert not scheduler.requeue_self(most=3, wait_seconds=0)
+
+
+@pytest.mark.parametrize("shown", ["JobState=CANCELLED Requeue=1 Restarts=0", "JobState=RUNNING Requeue=0 Restarts=0"])
+def test_a_job_that_is_being_ended_is_not_revived(slurm, monkeypatch, shown):
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    (slurm / "scontrol.out").write_text(shown)
+    assert not scheduler.requeue_self(wait_seconds=0)
+    assert "requeue" not in (slurm / "calls.txt").read_text()
+
+
+@pytest.mark.parametrize(("asked", "requeued"), [(True, 1), (False, 0)])
+def test_a_command_out_of_time_requeues_its_job_when_asked(monkeypatch, asked, requeued):
+    def out_of_time(options):
+        raise Interrupted("the time given to this run is used up")
+
+    calls = []
+    monkeypatch.setattr(__main__, "requeue_self", lambda: calls.append(True))
+    monkeypatch.setattr("alertgrid.pretraining.command.run_pretrain", out_of_time)
+    words = ["pretrain", "--checkpoints", "c", "--output", "o", "--architecture", "a", "--corpus", "{}"]
+    assert __main__.main([*words, *(["--requeue"] if asked else [])]) == __main__.AGAIN
+    assert len(calls) == requeued
 
 
 # --- one controller a study
@@ -151,8 +172,8 @@ def test_a_folder_that_cannot_be_written_is_named(study, slurm, monkeypatch):
     def full(*words, **notes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(locks, "hold", full)
-    with pytest.raises(StudyError, match=r"results/toy: cannot be written \(No space left on device\)"):
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(StudyError, match=r"results/toy/controller\.lock: cannot be written: .*No space left on device"):
         guard.begin(study)
 
 

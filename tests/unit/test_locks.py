@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(OSError, match="No space"), locks.hold(tmp_path / "lock.json", "work"):
+    with pytest.raises(StudyError, match="No space"), locks.hold(tmp_path / "lock.json", "work"):
         pass
     assert list(tmp_path.iterdir()) == []
 

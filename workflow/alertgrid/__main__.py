@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .errors import Interrupted, StudyError
+from .launch.scheduler import requeue_self
 
 AGAIN = 75  # EX_TEMPFAIL: stopped before the end, saved, start me again
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Interrupted as stop:
         print(f"stopped before the end, start again to go on: {stop}", file=sys.stderr, flush=True)
+        if getattr(options, "requeue", False):
+            requeue_self()
         return AGAIN
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+FULL = os.strerror(errno.ENOSPC)
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+
 
 class StudyError(Exception):
     """Input or settings the study cannot go on with.
@@ -28,3 +37,30 @@ class StudyError(Exception):
 
 class Interrupted(Exception):
     """A training was asked to stop; it is saved and can be continued."""
+
+
+@contextlib.contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Say what a disk that is full, over quota or read-only means for whoever writes `path` within the block.
+
+    Libraries in C (HDF5, safetensors) raise errors of their own, which hold the system's words in their text.
+
+    Raises
+    ------
+    StudyError
+        In place of such an error; any other passes.
+    """
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        full = FULL in str(error)
+        if not full and getattr(error, "errno", None) not in REFUSED:
+            raise
+        raise StudyError(
+            str(path),
+            f"cannot be written: {FULL if full else error}",
+            "a disk with space, and the right to write there",
+            "mend it and start again; what is finished and the last checkpoint are kept",
+        ) from error

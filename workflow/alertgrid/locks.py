@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from .errors import StudyError
+from .errors import StudyError, disk_errors
 from .launch import scheduler
 
 HEARTBEAT_SECONDS = 30.0
@@ -86,15 +86,16 @@ def hold(
     Raises
     ------
     StudyError
-        A live holder has it; the message names host, process and Slurm job.
+        A live holder has it (the message names host, process and Slurm job), or the disk takes no file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_seconds
-    while (lock := _claim(path, what, notes)) is None:
-        if time.monotonic() >= deadline:
-            raise refusal(path, what)
-        time.sleep(poll_seconds)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while (lock := _claim(path, what, notes)) is None:
+            if time.monotonic() >= deadline:
+                raise refusal(path, what)
+            time.sleep(poll_seconds)
     try:
         yield lock
     finally:

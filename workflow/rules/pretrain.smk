@@ -41,7 +41,7 @@ rule pretrain:
     shell:
         "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
         " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder}"
-        " --threads {threads} > {log} 2>&1"
+        " --threads {threads} --budget-seconds $(({resources.runtime} * 60)) --requeue > {log} 2>&1"
 
 
 rule fetch_encoder:

@@ -86,12 +86,7 @@ def begin(
             "none, since Snakemake would submit the same work a second time",
             _remedy(folder),
         )
-    try:
-        stack.enter_context(locks.hold(path, what, logs=[str(Path(log).resolve()) for log in logs], slurm=slurm))
-    except OSError as error:
-        raise StudyError(
-            str(folder), f"cannot be written ({error.strerror})", "a folder with space to write", "mend it, start again"
-        ) from error
+    stack.enter_context(locks.hold(path, what, logs=[str(Path(log).resolve()) for log in logs], slurm=slurm))
     atexit.register(stack.close)
     return stack
 

@@ -81,6 +81,7 @@ def requeue_self(most: int = 50, wait_seconds: float = 120.0) -> bool:
     """Put the job of this process back into the queue, where it keeps its number and uses up no retry of Snakemake.
 
     For work that is longer than any time limit: save first, then call this. Slurm ends the process while it waits here.
+    A job that is being cancelled or has reached its limit is left alone: its user, or a retry, decides what comes next.
 
     Parameters
     ----------
@@ -95,16 +96,15 @@ def requeue_self(most: int = 50, wait_seconds: float = 120.0) -> bool:
         False where it was not possible (no Slurm, too many requeues, refused); the caller then exits as usual.
     """
     number = own_job()
-    if not number or _restarts(number) >= most or not requeue(number):
+    if not number or not available():
+        return False
+    shown = _ask("scontrol", "show", "job", number).stdout
+    restarts = re.search(r"Restarts=(\d+)", shown)
+    running = "JobState=RUNNING" in shown and "Requeue=1" in shown
+    if not running or not restarts or int(restarts[1]) >= most or not requeue(number):
         return False
     time.sleep(wait_seconds)
     return True
-
-
-def _restarts(number: str) -> int:
-    """How often a job has been requeued; SLURM_RESTART_COUNT does not reach the jobs of Snakemake."""
-    found = re.search(r"Restarts=(\d+)", _ask("scontrol", "show", "job", number).stdout)
-    return int(found[1]) if found else 0
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess:
