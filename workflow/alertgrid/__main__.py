@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": ("alertgrid.plan_command", "what a study will cost, before it is started"),
     "tune": ("alertgrid.tuning_command", "search the hyperparameters of one architecture"),
     "compare": ("alertgrid.compare.command", "compare two finished studies cell by cell, before and after"),
+    "export": ("alertgrid.export.command", "write a finished run as ONNX, checked against its network"),
     "resume": ("alertgrid.launch.command", "go on after the controller died, submitting nothing twice"),
     "launch": ("alertgrid.launch.command", "run the controller itself as a Slurm job"),
 }
