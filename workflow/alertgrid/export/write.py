@@ -91,21 +91,29 @@ def export_run(
     exported = Exported(network, record["inputs"]).eval()
     dataset = Path(dataset) if dataset else folder.resolve().parents[3] / "dataset.h5"
     if dataset.exists():
-        inputs, stored = dataset_inputs(dataset, exported, folder, record["stamps"], rows)
+        origin, (inputs, stored) = "dataset", dataset_inputs(dataset, exported, folder, record["stamps"], rows)
     else:
-        inputs, stored = random_inputs(exported, len(STAMP_SETS[record["stamps"]]), rows), None
-    with torch.no_grad():
-        logit, score = (value.numpy() for value in exported(*inputs))
-    origin = "dataset" if dataset.exists() else "random"
+        origin, inputs = "random", random_inputs(exported, len(STAMP_SETS[record["stamps"]]), rows)
+        stored = None
     said = description(record, folder / "weights.safetensors")
     with atomic_path(output) as temporary:
-        _convert(exported, inputs, temporary)
-        difference = largest_difference(temporary, exported.names, inputs, logit)
-        beside = None if stored is None else float(np.abs(score - stored).max())
-        found = Checked(len(logit), origin, difference, tolerance, float(np.ptp(logit)), beside)
+        found = _convert_checked(exported, inputs, stored, temporary, (origin, tolerance))
         _accept(found, str(output))
         _describe(temporary, said | {"check": json.dumps(asdict(found)), "exported_with": _versions()})
     return found
+
+
+def _convert_checked(
+    exported: Exported, inputs: Sequence[Tensor], stored: np.ndarray | None, path: Path, how: tuple[str, float]
+) -> Checked:
+    """Write the file and compare its numbers with the network's and with stored scores."""
+    with torch.no_grad():
+        logit, score = (value.numpy() for value in exported(*inputs))
+    _convert(exported, inputs, path)
+    difference = largest_difference(path, exported.names, inputs, logit)
+    beside = None if stored is None else float(np.abs(score - stored).max())
+    origin, tolerance = how
+    return Checked(len(logit), origin, difference, tolerance, float(np.ptp(logit)), beside)
 
 
 def dataset_inputs(
