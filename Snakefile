@@ -23,6 +23,7 @@ localrules:
     figures,
     fetch,
     fetch_encoder,
+    fetch_entrant,
     write_grid,
 
 

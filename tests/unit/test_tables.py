@@ -261,6 +261,45 @@ def test_external_scores_with_gaps_are_judged_where_they_exist(copy):
     assert "other_score" in found["missing"]["run"].iloc[0]
 
 
+def enter(folder, name, scores, catalogue):
+    """Predictions and record of a published model, as the workflow leaves them."""
+    rows = catalogue["split"].isin(["val", "test"])
+    columns = (catalogue.loc[rows, key].to_numpy() for key in ("candid", "split"))
+    write_predictions(folder / "entrants" / name / "predictions.h5", *columns, scores[rows.to_numpy()], {"cell": name})
+    record = {"cell": name, "origin": "hub:a/b", "n_alerts": int(rows.sum()), "wall_seconds": 2.0, "device": "cpu"}
+    (folder / "entrants" / name / "run.json").write_text(json.dumps(record))
+    return folder / "entrants" / name / "predictions.h5"
+
+
+def test_a_published_model_is_judged_as_the_same_scores_in_the_catalogue(copy):
+    catalogue = read_catalogue(copy / "catalogue.h5")
+    path = enter(copy, "published", catalogue["other_score"].to_numpy(), catalogue)
+    found = write_tables(**inputs(copy), output=copy / "tables", external=["other_score"], entrants=[path])
+    for name in ("performance", "policies", "calibration"):
+        first, second = (
+            found[name][found[name]["cell"] == cell].drop(columns="cell").reset_index(drop=True)
+            for cell in ("other_score", "published")
+        )
+        assert len(first)
+        pd.testing.assert_frame_equal(first, second)
+    kinds = found["differences"].query("kind == 'external'")
+    assert set(kinds["cell"]) == {"other_score", "published"}
+    assert found["entrants"].iloc[0]["origin"] == "hub:a/b"
+
+
+def test_a_damaged_entrant_is_named_and_left_out(copy):
+    catalogue = read_catalogue(copy / "catalogue.h5")
+    path = enter(copy, "published", catalogue["other_score"].to_numpy(), catalogue)
+    path.write_bytes(b"")
+    path.with_name("run.json").write_text("[]")
+    found = write_tables(**inputs(copy), output=copy / "tables", entrants=[path])
+    assert "published" not in set(found["performance"]["cell"])
+    assert found["missing"]["run"].str.contains("published|entrants").sum() == 2
+    twin = enter(copy, "other_score", catalogue["other_score"].to_numpy(), catalogue)
+    with pytest.raises(StudyError, match=r"is in report\.external too"):
+        write_tables(**inputs(copy), output=copy / "tables", external=["other_score"], entrants=[twin])
+
+
 def test_unusable_inputs_are_refused_with_their_name(copy):
     arguments = inputs(copy)
     with pytest.raises(StudyError, match="no_such_score"):

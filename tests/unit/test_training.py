@@ -604,7 +604,10 @@ def test_encoder_weights_are_loaded(files, tmp_path):
     folder = tmp_path / "encoder"
     texts = {"origin": "test", "revision": "1", "licence": "none", "normalisation": "l2"}
     write_encoder_folder(folder, encoder.backbone.state_dict(), architecture="resnet18", trained_on=["noise"], **texts)
-    model = setup.initial_model(data, spec, Recipe(), MODELS, Sources(encoder=folder))
+    sources = Sources(encoder=folder)
+    assert sources.history()["label"] == "noise"
+    assert Sources().history() == {"label": "random"}
+    model = setup.initial_model(data, spec, Recipe(), MODELS, sources)
     for name, value in encoder.backbone.state_dict().items():
         assert torch.equal(value, model.encoder.backbone.state_dict()[name]), name
     assert set(Sources(encoder=folder).hashes()) == {"encoder"}

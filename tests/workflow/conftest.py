@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import pytest
 from project import Project
+from published_models import CNN, fusion, put, upstream
+
+
+def enter_published(project: Project) -> None:
+    """Let a stand-in of a published model take part in the toy study."""
+    put(project.folder / "published", fusion(CNN), upstream(fusion(CNN)))
+    project.edit(
+        "config.yaml",
+        "    models:\n      cnn:",
+        "    entrants: {published: {folder: published}}\n    models:\n      cnn:",
+    )
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """The toy study, run once to its end."""
     project = Project(tmp_path_factory.mktemp("toy") / "project")
+    enter_published(project)
     result = project.snakemake()
     assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
     return project

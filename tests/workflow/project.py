@@ -35,7 +35,7 @@ class Project:
 
     def planned(self, *options: str) -> dict[str, int]:
         """Rules and numbers of jobs that a dry run would start, `all` left out."""
-        result = self.snakemake("-n", "--quiet", "reason", *options)
+        result = self.snakemake("--quiet", "reason", "-n", *options)
         assert result.returncode == 0, result.stdout + result.stderr
         return _job_counts(result.stdout + result.stderr)
 

@@ -182,7 +182,7 @@ def fetch_encoder(folder: str | Path, source: HubSource) -> dict:
     )
 
 
-def fetch_published(folder: str | Path, repo: str, revision: str = "main") -> dict:
+def fetch_published(folder: str | Path, repo: str, revision: str = "main", digest: str | None = None) -> dict:
     """Download a released fine-tuned BTSbot model as it is: weights, training configuration, manifest.
 
     Parameters
@@ -193,6 +193,8 @@ def fetch_published(folder: str | Path, repo: str, revision: str = "main") -> di
         For example `nabeelr/BTSbot-convnext-pico-galaxyzoo-metadata`.
     revision : str
         Commit, tag or branch.
+    digest : str, optional
+        SHA-256 that the weights must have.
 
     Returns
     -------
@@ -203,7 +205,8 @@ def fetch_published(folder: str | Path, repo: str, revision: str = "main") -> di
     hashes = {}
     for name in PUBLISHED_FILES:
         path = download(repo, name, commit)
-        hashes[name] = _checked_hash(path, _known_hash(folder, name, commit), repo)
+        wanted = digest if name == PUBLISHED_FILES[0] else None
+        hashes[name] = _checked_hash(path, wanted or _known_hash(folder, name, commit), repo)
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(path, temporary)
     manifest = {"origin": f"hub:{repo}", "revision": commit, "licence": "mit", "files": hashes}

@@ -99,7 +99,7 @@ def plan_study(
         concurrency=concurrency,
         executor=executor,
         item_bytes=4 if settings["data"].get("dtype") == "float32" else 2,
-        other_jobs=COMMON_JOBS + len(corpora),
+        other_jobs=COMMON_JOBS + len(corpora) + len(settings.get("entrants", {})),
     )
 
 

@@ -11,17 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from .columns import METADATA_COLUMNS
-from .dataset import open_stamps, read_catalogue, read_metadata
 from .errors import StudyError
 from .files import read_json, sha256
 from .models import build_fusion, build_model
-from .predictions import write_predictions
-from .training.hardware import choose_device
 from .weights import FETCH, MANIFEST, read_tensors
 
 WEIGHTS, CONFIG = "pytorch_model.bin", "train_config.json"
@@ -83,44 +78,6 @@ def load_published(folder: str | Path) -> nn.Module:
     state = rename(read_tensors(folder / WEIGHTS), config, str(folder / WEIGHTS))
     _load(network, state, str(folder / WEIGHTS))
     return network.eval()
-
-
-def predict_published(
-    folder: str | Path,
-    dataset: str | Path,
-    catalogue: str | Path,
-    output: str | Path,
-    *,
-    device: str = "auto",
-    batch: int = 256,
-) -> None:
-    """Score the val and test alerts of a study with a released model, as an entrant that needs no training.
-
-    Parameters
-    ----------
-    folder : path
-        Released model (see `load_published`).
-    dataset, catalogue : path
-        dataset.h5 and the study's catalogue.h5.
-    output : path
-        predictions.h5 to write.
-    device : str
-        auto, cpu or cuda.
-    batch : int
-        Alerts per forward pass.
-    """
-    where = choose_device(device)
-    model, stamps, metadata = load_published(folder).to(where), open_stamps(dataset), read_metadata(dataset)
-    table = read_catalogue(catalogue)
-    rows = np.flatnonzero(table["split"].isin(["val", "test"]))
-    scores = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch):
-            chosen = rows[start : start + batch]
-            inputs = (torch.from_numpy(values[chosen].astype(np.float32)).to(where) for values in (stamps, metadata))
-            scores.append(torch.sigmoid(model(*inputs).double()).cpu().numpy())
-    candid, split = (table[name].to_numpy()[rows] for name in ("candid", "split"))
-    write_predictions(output, candid, split, np.concatenate(scores), {"cell": Path(folder).name})
 
 
 def _check_files(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Where do initial weights come from? The encoder folder: model.safetensors, config.json, manifest.json.
 
-A folder is written from a hub model at a pinned revision or from local files (`hub`), or by a pre-training of ours
-(`pretraining`).
+A folder is written from a hub model at a pinned revision (`hub`), from local files (`local_weights`), or by a
+pre-training of ours (`pretraining`).
 Loading is strict: hash, architecture and every key must agree, so that random weights never pass for trained ones.
 Pickled files are read with `weights_only=True` and rewritten as safetensors.
 timm itself adapts the first convolution to fewer or more cutouts and relative positions to another input size, and
@@ -215,59 +215,3 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             state = state[nested]
     # A network saved inside DataParallel carries one more level in its names.
     return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def import_encoder(
-    folder: str | Path,
-    path: str | Path,
-    *,
-    architecture: str,
-    trained_on: Sequence[str],
-    licence: str = "unknown",
-    normalisation: str = "unknown",
-) -> dict:
-    """Write the encoder folder of local weights.
-
-    Parameters
-    ----------
-    folder : path
-        Encoder folder to write.
-    path : path
-        A file (safetensors, or pickled tensors: bin, pth, pt), or a folder in the layout of timm's `local-dir:`.
-    architecture : str
-        timm architecture of the weights.
-    trained_on : sequence of str
-        Everything the weights have seen, in order.
-    licence, normalisation : str
-        Licence, and the input of the pre-training.
-
-    Returns
-    -------
-    dict
-        The manifest.
-    """
-    path = _weights_file(Path(path))
-    digest = sha256(path)
-    return write_encoder_folder(
-        folder,
-        encoder_state(read_tensors(path), architecture, str(path)),
-        architecture=architecture,
-        origin=f"local:{path.name}",
-        revision=digest[:12],
-        trained_on=trained_on,
-        licence=licence,
-        normalisation=normalisation,
-        details={"source_file": path.name, "source_sha256": digest},
-    )
-
-
-def _weights_file(path: Path) -> Path:
-    """The file itself, or the weights inside a folder."""
-    names = (MODEL, "pytorch_model.bin")
-    candidates = [path / name for name in names] if path.is_dir() else [path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise StudyError(
-        str(path), "holds no weights", f"a file, or a folder with {' or '.join(names)}", "correct the path"
-    )

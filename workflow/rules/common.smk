@@ -16,7 +16,8 @@ from alertgrid.launch import guard
 from alertgrid.settings import expand_path, override, resolve_study
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
-shell.prefix(f"export PYTHONPATH='{PACKAGE}'; ")
+# Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.
+shell.prefix(f"export PYTHONPATH='{PACKAGE}' HF_HUB_OFFLINE=1; ")
 
 
 FOLDER = f"results/{config['study']}"
@@ -42,6 +43,15 @@ def existing_paths(settings, where):
     return result
 
 
+def check_local_weights(pretraining, grid, where):
+    """Fill in the paths of local weights; those that the grid uses must exist."""
+    for name, spec in pretraining.items():
+        for key in {"folder", "file"} & spec.keys():
+            spec[key] = expand_path(str(spec[key]), f"{where}.{name}.{key}")
+            for architecture in grid.loc[grid["pretraining"] == name, "architecture"].unique():
+                existing_paths({key: spec[key].replace("{architecture}", architecture)}, f"{where}.{name}")
+
+
 def resolve():
     """Settings of the chosen study and its grid; a mistake stops here, before any job."""
     schema = yaml.safe_load((PACKAGE / "schemas" / "config.schema.yaml").read_text())
@@ -52,11 +62,15 @@ def resolve():
         for name, spec in settings["pretraining"].items():
             if "corpus" in spec:
                 spec["corpus"] = existing_paths(spec["corpus"], f"{where}.pretraining.{name}.corpus")
+        for name, spec in settings.setdefault("entrants", {}).items():
+            settings["entrants"][name] = existing_paths(spec, f"{where}.entrants.{name}")
         check_pretraining(settings["grid"]["pretraining"], settings["pretraining"])
         if workflow.is_main_process:  # jobs read this file again and need not look once more
             guard.warn(FOLDER, sys.argv)
             check_architectures(settings["grid"]["architectures"])
-        return settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
+        grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
+        check_local_weights(settings["pretraining"], grid, f"{where}.pretraining")
+        return settings, grid
     except StudyError as error:
         raise WorkflowError(str(error))
 
@@ -64,6 +78,9 @@ def resolve():
 SETTINGS, GRID = resolve()
 TRAINED = [name for name, spec in SETTINGS["pretraining"].items() if "corpus" in spec]
 FETCHED = [name for name, spec in SETTINGS["pretraining"].items() if "hub" in spec]
+LOCAL = [name for name, spec in SETTINGS["pretraining"].items() if {"folder", "file"} & spec.keys()]
+FETCHED_ENTRANTS = [name for name, spec in SETTINGS["entrants"].items() if "hub" in spec]
+ENTRANT_FILES = ("pytorch_model.bin", "train_config.json")
 ENCODER_FILES = ("model.safetensors", "config.json", "manifest.json")
 ENCODERS_USED = [name for name in SETTINGS["grid"]["architectures"] if name in set(GRID["architecture"])]
 NO_NAME = "^$"  # a pattern that fits no wildcard, for studies without such encoders
@@ -77,6 +94,7 @@ wildcard_constraints:
     seed=r"\d+",
     architecture=r"[\w.]+",
     pretraining=r"\w+",
+    entrant=r"[\w.]+",
 
 
 def code_of(*modules):
@@ -159,6 +177,19 @@ def corpus_files(wildcards):
     return [corpus[name] for name in ("images", "labels") if name in corpus]
 
 
+def local_weights(wildcards):
+    """File or folder of the local weights of an encoder."""
+    spec = SETTINGS["pretraining"][wildcards.pretraining]
+    return (spec.get("folder") or spec["file"]).replace("{architecture}", wildcards.architecture)
+
+
+def local_files(wildcards):
+    """Files that local weights are read from, so that a changed one is noticed."""
+    path = Path(local_weights(wildcards))
+    names = ("model.safetensors", "pytorch_model.bin", "config.json", "manifest.json")
+    return [str(path / name) for name in names if (path / name).is_file()] if path.is_dir() else str(path)
+
+
 def start_of(wildcards):
     """Manifest of the encoder that a pre-training starts from, if any."""
     start = SETTINGS["pretraining"][wildcards.pretraining].get("start", "none")
@@ -217,10 +248,26 @@ def checkpoints(wildcards, output):
     return Path(FOLDER, "checkpoints", Path(output[0]).parent.relative_to(f"{FOLDER}/runs"))
 
 
+def wanted(paths):
+    """What the tables stand on: all of these files, or with --config partial=true those that exist."""
+    return [path for path in paths if Path(path).exists()] if config.get("partial") else list(paths)
+
+
 def finished_runs(wildcards):
-    """Runs that the tables stand on: all of the grid, or with --config partial=true those that exist."""
-    wanted = [f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"]]
-    return [path for path in wanted if Path(path).exists()] if config.get("partial") else wanted
+    """Predictions of the runs of the grid."""
+    return wanted(f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"])
+
+
+def finished_entrants(wildcards):
+    """Predictions of the published models that are entered."""
+    return wanted(f"{FOLDER}/entrants/{name}/predictions.h5" for name in SETTINGS["entrants"])
+
+
+def entrant_files(wildcards):
+    """Files of a published model: fetched, or in the folder that the study names."""
+    spec = SETTINGS["entrants"][wildcards.entrant]
+    folder = spec.get("folder", f"{FOLDER}/entrants/{wildcards.entrant}/model")
+    return [f"{folder}/{name}" for name in ENTRANT_FILES]
 
 
 def begin_study(log):

@@ -1,4 +1,4 @@
-# Encoders before they see an alert: trained here on a corpus of images, or fetched from a hub.
+# Weights from elsewhere: encoders trained here on a corpus of images, or fetched from a hub; published whole models.
 
 
 rule simulate_corpus:
@@ -45,7 +45,7 @@ rule pretrain:
 
 
 rule fetch_encoder:
-    """Download published weights at a pinned revision; the only rule that needs the internet."""
+    """Download published weights at a pinned revision; fetch rules alone need the internet."""
     output:
         multiext("<study>/encoders/{architecture}-{pretraining}/", *ENCODER_FILES),
     log:
@@ -62,10 +62,75 @@ rule fetch_encoder:
         "../scripts/fetch_encoder.py"
 
 
+rule import_encoder:
+    """Take over local weights, if they are those of this encoder."""
+    input:
+        local_files,
+    output:
+        multiext("<study>/encoders/{architecture}-{pretraining}/", *ENCODER_FILES),
+    log:
+        "<study>/logs/import_encoder/{architecture}-{pretraining}.log",
+    wildcard_constraints:
+        pretraining="|".join(LOCAL) or NO_NAME,
+    conda:
+        "../../envs/study.yaml"
+    params:
+        folder=subpath(output[0], parent=True),
+        path=local_weights,
+        facts=lambda wildcards: {
+            key: value
+            for key, value in SETTINGS["pretraining"][wildcards.pretraining].items()
+            if key in ("trained_on", "licence", "normalisation")
+        },
+        code=code_of("local_weights", "weights"),
+    script:
+        "../scripts/import_encoder.py"
+
+
+rule fetch_entrant:
+    """Download a published model at a pinned revision."""
+    output:
+        multiext("<study>/entrants/{entrant}/model/", *ENTRANT_FILES, "manifest.json"),
+    log:
+        "<study>/logs/fetch_entrant/{entrant}.log",
+    wildcard_constraints:
+        entrant="|".join(FETCHED_ENTRANTS) or NO_NAME,
+    conda:
+        "../../envs/study.yaml"
+    params:
+        folder=subpath(output[0], parent=True),
+        source=lambda wildcards: SETTINGS["entrants"][wildcards.entrant],
+        code=code_of("hub"),
+    script:
+        "../scripts/fetch_entrant.py"
+
+
+rule predict_entrant:
+    """Score the study's alerts with a published model; nothing is trained."""
+    input:
+        model=entrant_files,
+        dataset="<study>/dataset.h5",
+        catalogue="<study>/catalogue.h5",
+    output:
+        multiext("<study>/entrants/{entrant}/", "predictions.h5", "run.json"),
+    log:
+        "<study>/logs/predict_entrant/{entrant}.log",
+    conda:
+        "../../envs/study.yaml"
+    threads: 1
+    params:
+        model=lambda wildcards, input: str(Path(input.model[0]).parent),
+        folder=subpath(output[0], parent=True),
+        code=code_of("entrants", "published", "models", "encoders", "predictions"),
+    script:
+        "../scripts/predict_entrant.py"
+
+
 rule fetch:
-    """Download everything that the study needs from a hub."""
+    """Download everything that the study needs from a hub; to be run once, on a node with internet."""
     input:
         lambda wildcards: [
             f"<study>/encoders/{run.architecture}-{run.pretraining}/manifest.json"
             for run in GRID[GRID["pretraining"].isin(FETCHED)].itertuples()
         ],
+        expand("<study>/entrants/{entrant}/model/manifest.json", entrant=FETCHED_ENTRANTS),

@@ -27,6 +27,7 @@ rule tabulate:
         refused="<study>/refused.csv",
         grid="<study>/grid.csv",
         runs=finished_runs,
+        entrants=finished_entrants,
         encoders=encoder_scores,
         timing=expand("<study>/timing/{architecture}.csv", architecture=ENCODERS_USED),
     output:

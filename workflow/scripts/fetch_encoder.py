@@ -1,8 +1,11 @@
 """Hub file at a pinned revision -> encoder folder."""
 
+import os
 import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+os.environ["HF_HUB_OFFLINE"] = "0"  # jobs are offline otherwise; huggingface_hub reads it when it is imported
 
 from alertgrid.hub import fetch_encoder, hub_source
 

@@ -13,6 +13,7 @@ write_tables(
     grid=snakemake.input.grid,
     encoders=snakemake.input.encoders,
     timing=snakemake.input.timing,
+    entrants=snakemake.input.entrants,
     runs=snakemake.params.runs,
     output=snakemake.output[0],
     **snakemake.params.settings,

@@ -123,7 +123,7 @@ def _performance_caption(table: pd.DataFrame, controls: bool) -> str:
     """What the marks are, n, level and method."""
     text = f"Test performance of each cell, best on top, with {interval_words(table)}: {sample_words(table)}."
     if (table["architecture"] == "external").any():
-        text += " Diamonds are scores that came with the data (external entrants), on the same rows."
+        text += " Diamonds are classifiers that were not trained here (external entrants), on the same rows."
     if controls:
         text += (
             " Open marks in the lower panels are controls trained on permuted labels; chance is 0.5 for the ROC AUC."

@@ -116,7 +116,21 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
             view("performance", "Further metrics at the largest fraction", largest(rows), columns if others else [])
         )
     intro = "One row a cell: architecture, pre-training, inputs, and the stamps seen where not all three."
-    return _section("performance", "Performance", intro, *views, _differences(tables, metrics), _policies(tables))
+    views += [_differences(tables, metrics), _policies(tables), _entrants(tables)]
+    return _section("performance", "Performance", intro, *views)
+
+
+def _entrants(tables: Tables) -> View | None:
+    """Where the published models come from; nothing where none was entered."""
+    table = tables.get("entrants")
+    if table is None or table.empty:
+        return None
+    columns = [
+        text("entrant", "cell"), text("origin", "origin"), text("revision", "revision"), text("network", "network"),
+        rounded("parameters (million)", "n_parameters", scale=1e-6), plain("alerts scored", "n_alerts"),
+        rounded("alerts/s", "alerts_per_second"), text("device", "device"),
+    ]  # fmt: skip
+    return view("entrants", "Published models, run here without training", table, columns)
 
 
 def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
@@ -209,7 +223,8 @@ def _calibration(tables: Tables, metrics: Sequence[str]) -> Section:
 def _training(tables: Tables, metrics: Sequence[str]) -> Section:
     """One line a run; curves are folded per cell."""
     columns = [
-        text("run", "run"), plain("training alerts", "n_train_alerts"), plain("training sources", "n_train_sources"),
+        text("run", "run"), text("initial weights", "initial_weights.label"),
+        plain("training alerts", "n_train_alerts"), plain("training sources", "n_train_sources"),
         plain("parameters", "n_parameters"), plain("epochs", "epochs"), plain("epoch kept", "best_epoch"),
         plain("validation loss", "best_val_loss", 4), rounded("wall time (min)", "wall_seconds", scale=1 / 60),
         rounded("alerts/s", "alerts_per_second"), rounded("peak memory (MiB)", "peak_memory_bytes", scale=2**-20),

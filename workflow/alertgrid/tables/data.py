@@ -12,6 +12,18 @@ from ..columns import BANDS, METADATA_COLUMNS, MISSING
 from ..dataset import read_metadata
 
 
+def tables_of(
+    catalogue: pd.DataFrame, dataset: str | Path | None, refused: str | Path | None, edges: Sequence[float]
+) -> dict[str, pd.DataFrame]:
+    """All tables of the data; `edges` are those of the magnitude bins."""
+    return {
+        "dataset_counts": counts(catalogue),
+        "dataset_missing": missing_values(catalogue, dataset),
+        "dataset_magnitudes": magnitudes(catalogue, edges),
+        "dataset_refused": refusals(refused),
+    }
+
+
 def counts(catalogue: pd.DataFrame) -> pd.DataFrame:
     """Alerts and sources per split, source set, label and band; band "all" has each combination's sum."""
     band = catalogue["fid"].map(BANDS).fillna("other")

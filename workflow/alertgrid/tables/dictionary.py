@@ -187,6 +187,18 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "first_row": ("", "row of the first of them"),
     },
     "missing": {"run": ("", "run, or input of the report"), "reason": ("", "what is missing or damaged")},
+    "entrants": {
+        "cell": ("", "name of the entrant, a published model that was run here without training"),
+        "origin": ("", "hub repository, or local"),
+        "revision": ("", "commit of the repository"),
+        "licence": ("", "of the weights"),
+        "network": ("", "upstream's name of the network and of its encoder"),
+        "n_parameters": ("", "number of parameters"),
+        "n_alerts": ("alerts", "validation and test alerts scored"),
+        "alerts_per_second": ("1/s", "while scoring, reading included"),
+        "device": ("", "cpu or cuda"),
+        "model_hashes.pytorch_model.bin": ("", "SHA-256 of the weights"),
+    },
     "encoders": {
         "encoder": ("", "name of the encoder"),
         "architecture": _AXES["architecture"],

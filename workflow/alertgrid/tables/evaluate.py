@@ -32,12 +32,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Entrant:
-    """One cell at one fraction: run folders by seed, or an external entrant's column of the catalogue."""
+    """One cell at one fraction: run folders by seed; or an external entrant: its column of the catalogue or folder.
+
+    `fixed` says that no seed was drawn, so that intervals stand on the test sources alone.
+    """
 
     cell: str
     fraction: float
     runs: Mapping[int, Path] = field(default_factory=dict)
     column: str = ""
+    fixed: bool = False
 
 
 @dataclass
@@ -62,7 +66,6 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
     judged = {seed: _judge(seed, pair, tests, options, result) for seed, pair in scores.items()}
     if not judged:
         return result
-    fixed = bool(entrant.column)
     scored = np.isfinite(next(iter(scores.values()))[1])
     result.n_alerts, result.n_sources = int(scored.sum()), len(np.unique(tests.test.source[scored]))
     if not scored.all():
@@ -72,9 +75,9 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
         values = [run.values[metric] for run in judged.values()]
         empty = np.zeros(len(tests.classes))
         rows = [run.influence.get(metric, empty) for run in judged.values()]
-        result.groups[metric] = group(values, rows, tests.classes, support(metric, tests.classes), fixed)
+        result.groups[metric] = group(values, rows, tests.classes, support(metric, tests.classes), entrant.fixed)
     if scored.all():
-        result.policies = policy_rows(entrant, [test for _, test in scores.values()], tests, options, fixed)
+        result.policies = policy_rows(entrant, [test for _, test in scores.values()], tests, options)
     result.calibration = calibration_rows(entrant, [test for _, test in scores.values()], tests.test, options.bins)
     return result
 
@@ -166,9 +169,7 @@ def _metric_rows(result: CellResult, run: tuple[int, str], scored: _Scored, rule
             result.metrics.append((*key, value, alerts, sources, positive, rule[0], reason))
 
 
-def policy_rows(
-    entrant: Entrant, scores: Sequence[np.ndarray], tests: TestSet, options: Options, fixed: bool
-) -> list[Row]:
+def policy_rows(entrant: Entrant, scores: Sequence[np.ndarray], tests: TestSet, options: Options) -> list[Row]:
     """Rows of policies.csv of one cell and fraction."""
     alerts = tests.test.timeline
     strata = [("all", np.arange(len(tests.classes))), *magnitude_bins(alerts, options.policy_edges)]
@@ -181,7 +182,7 @@ def policy_rows(
         for position, (stratum, sources) in enumerate(strata):
             for name in FIGURES:
                 parts = [run[name][position] for run in found]
-                interval = _policy_interval(parts, name, tests.classes[sources], options.level, fixed)
+                interval = _policy_interval(parts, name, tests.classes[sources], options.level, entrant.fixed)
                 key = (entrant.cell, entrant.fraction, policy.name, stratum, name)
                 ends = (interval.estimate, interval.low, interval.high)
                 rows.append((*key, *ends, counted[position], interval.n_seeds, interval.method))

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..files import read_json
+from .dictionary import SCHEMAS
 
 MIB = 2**20
 
@@ -67,6 +68,17 @@ def _history(path: Path, row: Any) -> pd.DataFrame:
         raise ValueError("no column epoch")
     keys = pd.DataFrame({"cell": row.cell, "fraction": row.fraction, "seed": row.seed}, index=history.index)
     return pd.concat([keys, history], axis=1)
+
+
+def read_entrant(predictions: str | Path) -> pd.DataFrame:
+    """One row of entrants.csv, from the run.json beside an entrant's predictions."""
+    path = Path(predictions)
+    record = read_json(path.with_name("run.json"))
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    flat = flatten(record) | {"cell": path.parent.name}
+    flat["alerts_per_second"] = flat["n_alerts"] / flat["wall_seconds"] if flat.get("wall_seconds") else None
+    return pd.DataFrame([flat]).reindex(columns=list(SCHEMAS["entrants"]))
 
 
 def _short(error: Exception) -> str:

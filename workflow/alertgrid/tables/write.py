@@ -38,6 +38,7 @@ def write_tables(
     refused: str | Path | None = None,
     timing: Sequence[str | Path] = (),
     encoders: Sequence[str | Path] = (),
+    entrants: Sequence[str | Path] = (),
     **settings: Any,
 ) -> dict[str, pd.DataFrame]:
     """Judge every run of a study and write all tables of its report.
@@ -52,6 +53,8 @@ def write_tables(
         dataset.h5 (for missing metadata) and refused.csv.
     timing, encoders : sequences of paths
         CSV files of `timing`, and scores.csv of the encoder folders that the study trained.
+    entrants : sequence of paths
+        predictions.h5 of published models, in folders named as the entrants are, with run.json beside it.
     **settings
         Fields of `ReportSettings`.
 
@@ -66,28 +69,29 @@ def write_tables(
     """
     chosen = ReportSettings.of(settings)
     rows, table = read_catalogue(catalogue), read_grid(grid)
-    tables, problems = judge(rows, table, Path(runs), chosen, timing)
+    tables, problems = judge(rows, table, Path(runs), chosen, timing, entrants)
     encoder_scores, others = read_all(encoders, "encoders", read_scores)
-    tables |= {
-        "dataset_counts": data.counts(rows),
-        "dataset_missing": data.missing_values(rows, dataset),
-        "dataset_magnitudes": data.magnitudes(rows, chosen.magnitude_edges),
-        "dataset_refused": data.refusals(refused),
-        "missing": _joined(problems + others),
-        "encoders": encoder_scores,
-    }
+    published, unread = read_all(entrants, "entrants", records.read_entrant)
+    tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges)
+    tables |= {"missing": _joined(problems + others + unread), "encoders": encoder_scores, "entrants": published}
     return _write(tables, Path(output))
 
 
 def judge(
-    rows: pd.DataFrame, grid: pd.DataFrame, runs: Path, settings: ReportSettings, timing: Sequence[str | Path]
+    rows: pd.DataFrame,
+    grid: pd.DataFrame,
+    runs: Path,
+    settings: ReportSettings,
+    timing: Sequence[str | Path] = (),
+    entrants: Sequence[str | Path] = (),
 ) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str]]]:
     """Tables that come from the runs and timings, and what was missing of them as (run, reason)."""
     tests = build_testset(rows, settings.magnitude_edges, settings.external)
     run_records, history, problems = records.read_records(grid, runs)
-    results = evaluate_all(entrants_of(grid, runs, settings.external), tests, settings.options(), settings.workers)
+    others = external_entrants(settings.external, entrants)
+    results = evaluate_all([*entrants_of(grid, runs), *others], tests, settings.options(), settings.workers)
     usable = {(result.cell, result.fraction): result for result in results if result.groups}
-    cells = cells_of(grid, settings.external)
+    cells = cells_of(grid, [entrant.cell for entrant in others])
     study = Study(cells, usable, records.training_sizes(run_records), settings.level, settings.power)
     timings, unread = read_all(timing, "timing")
     bootstrap = Bootstrap(len(tests.classes), settings.replicates, settings.seed)
@@ -123,13 +127,29 @@ def read_grid(path: str | Path) -> pd.DataFrame:
     return grid.astype({"fraction": float, "seed": int})
 
 
-def entrants_of(grid: pd.DataFrame, runs: Path, external: Sequence[str] = ()) -> list[Entrant]:
-    """Cells at each fraction, then the external entrants."""
+def entrants_of(grid: pd.DataFrame, runs: Path) -> list[Entrant]:
+    """Cells of the grid at each fraction."""
     found = []
     for (cell, fraction), part in grid.groupby(["cell", "fraction"], sort=False):
         folders = {int(seed): runs / run for seed, run in zip(part["seed"], part["run"], strict=True)}
         found.append(Entrant(cell, float(fraction), folders))
-    return found + [Entrant(name, 1.0, column=name) for name in external]
+    return found
+
+
+def external_entrants(columns: Sequence[str], predictions: Sequence[str | Path]) -> list[Entrant]:
+    """External entrants: scores in the catalogue, then published models that were run on its rows.
+
+    Raises
+    ------
+    StudyError
+        Two have the same name.
+    """
+    folders = [Path(path).parent for path in predictions]
+    for folder in folders:
+        if folder.name in columns:
+            raise StudyError("entrants", f"{folder.name!r} is in report.external too", "one of them", "rename it")
+    found = [Entrant(name, 1.0, column=name, fixed=True) for name in columns]
+    return found + [Entrant(folder.name, 1.0, {0: folder}, fixed=True) for folder in folders]
 
 
 _TESTS: TestSet | None = None

@@ -245,6 +245,7 @@ def _record(plan: _Plan, result: _Result, val_auc: float) -> dict[str, Any]:
         },
         "versions": records.versions(),
         "git_revision": records.git_revision(),
+        "initial_weights": plan.sources.history(),
         "input_hashes": plan.hashes,
         "resumed": state.resumed,
         "micro_batch": learner.micro_batch,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StudyError
-from ..files import sha256
+from ..files import read_json, sha256
 from ..grid import cell_name
 
 
@@ -50,6 +50,18 @@ class Sources:
             "metadata_run": self.metadata_run and Path(self.metadata_run) / "weights.safetensors",
         }
         return {name: _hash(path) for name, path in files.items() if path}
+
+    def history(self) -> dict[str, str]:
+        """What the initial weights have seen (`label`, such as ImageNet -> Galaxy Zoo), their origin and hash.
+
+        Those of a fusion are its image run's.
+        """
+        if self.image_run:
+            return read_json(Path(self.image_run) / "run.json").get("initial_weights", {})
+        if not self.encoder:
+            return {"label": "random"}
+        manifest = read_json(Path(self.encoder) / "manifest.json")
+        return {key: manifest[key] for key in ("label", "origin", "revision", "sha256")}
 
 
 def _hash(path: Path) -> str:

@@ -1,0 +1,13 @@
+"""Hub repository at a pinned revision -> folder of a published model."""
+
+import os
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+os.environ["HF_HUB_OFFLINE"] = "0"  # jobs are offline otherwise; huggingface_hub reads it when it is imported
+
+from alertgrid.hub import fetch_published
+
+source = snakemake.params.source
+fetch_published(snakemake.params.folder, source["hub"], source["revision"], source.get("sha256"))
