@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from alertgrid.errors import StudyError
 from alertgrid.splits import assign_splits, training_rows
+from alertgrid.training.selection import select
 from alerts import make_chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,3 +97,19 @@ def test_missing_empty_and_one_sided_splits_are_refused():
     catalogue.loc[(catalogue["split"] == "test") & (catalogue["label"] == 1), "split"] = "val"
     with pytest.raises(StudyError, match=r"splits, val: has labels \[1\]"):
         assign_splits(catalogue, policy="keep")
+
+
+def test_alerts_that_no_run_predicts_take_no_part_in_the_test():
+    whole = assign_splits(make_catalogue(), policy="redraw", shares=(0.5, 0.25, 0.25), seed=1)
+    thinned = assign_splits(make_catalogue(), policy="redraw", shares=(0.5, 0.25, 0.25), seed=1, variables_keep=2)
+    gone = thinned["split"] == ""
+    assert gone.any()
+    assert set(whole.loc[gone, "split"]) == {"val", "test"}
+    assert thinned[~gone].equals(whole[~gone])
+    for _, alerts in thinned[thinned["source_set"] == "vars"].groupby("objectId"):
+        judged = alerts[alerts["split"].isin(["val", "test"])]
+        assert len(judged) <= 2 or (alerts["split"] == "train").all()
+        assert alerts.loc[alerts["split"] == "", "jd"].max() < judged["jd"].min() or not (alerts["split"] == "").any()
+    rows = select(thinned, fraction=1.0, draw=0, n_max=2)
+    for split in ("val", "test"):
+        assert np.flatnonzero(thinned["split"] == split).tolist() == getattr(rows, split).tolist()

@@ -20,27 +20,33 @@ from .validation import check_leaks
 
 
 def assign_splits(
-    catalogue: pd.DataFrame, *, policy: str, shares: Sequence[float] = (0.81, 0.09, 0.10), seed: int = 2, draws: int = 1
+    catalogue: pd.DataFrame,
+    *,
+    policy: str,
+    shares: Sequence[float] = (0.81, 0.09, 0.10),
+    seed: int = 2,
+    draws: int = 1,
+    variables_keep: int = 0,
 ) -> pd.DataFrame:
     """Add the final `split` and the ranks `order_0` ... `order_{draws-1}` to a catalogue.
 
     Parameters
     ----------
     catalogue : DataFrame
-        Columns objectId, source_set, candid, stamp_digest, label, split (as published).
+        Columns objectId, source_set, candid, jd, stamp_digest, label, split (as published).
     policy : {"redraw", "keep"}
         Draw the splits anew, or keep the published ones.
     shares : three floats
         Shares of objects in train, val and test; their sum is 1. Used by `redraw`.
-    seed : int
-        Seed of the division and of the ranks.
-    draws : int
-        Number of independent rankings for training fractions.
+    seed, draws : int
+        Seed of the division and of the ranks; number of independent rankings for training fractions.
+    variables_keep : int
+        BTSbot's N_max: only so many latest alerts of each variable object are validated and tested on; 0 for all.
 
     Returns
     -------
     DataFrame
-        Same rows and order; `order_k` is NaN outside the training split.
+        Same rows and order; `split` is empty for alerts left out, `order_k` is NaN outside the training split.
 
     Raises
     ------
@@ -59,7 +65,16 @@ def assign_splits(
     _check_filled(result)
     for draw in range(draws):
         result[f"order_{draw}"] = _ranks(result, np.random.default_rng([seed, 1, draw]))
+    if variables_keep:
+        result.loc[_thinned(result, variables_keep), "split"] = ""
     return result
+
+
+def _thinned(catalogue: pd.DataFrame, keep: int) -> np.ndarray:
+    """Validation and test alerts of variable objects beyond their latest ones, (N,) bool; no run predicts them."""
+    older = (-catalogue["jd"]).groupby(catalogue["objectId"]).rank(method="first") > keep
+    judged = catalogue["split"].isin(["val", "test"])
+    return (older & judged & (catalogue["source_set"] == "vars")).to_numpy()
 
 
 def _redraw(catalogue: pd.DataFrame, shares: Sequence[float], seed: int) -> np.ndarray:

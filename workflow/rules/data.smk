@@ -32,7 +32,8 @@ rule split:
     conda:
         "../../envs/study.yaml"
     params:
-        settings=SETTINGS["splits"],
+        # Alerts that no run predicts take no part in the test either.
+        settings=SETTINGS["splits"] | {"variables_keep": SETTINGS["training"].get("max_alerts_per_source", 100)},
         code=code_of("splits", "validation"),
     script:
         "../scripts/split.py"
