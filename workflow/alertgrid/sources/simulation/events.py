@@ -138,8 +138,12 @@ def draw_true(settings: Settings, rng: np.random.Generator) -> Event:
 
 
 def draw_dim(settings: Settings, rng: np.random.Generator) -> Event:
-    """A supernova that stays fainter. ASSUME: spectra thin out with faintness, which flattens the counts."""
-    return _supernova(settings, rng, settings.bright_peak, max(settings.depth - 0.3, settings.bright_peak + 0.3), 0.2)
+    """A supernova that stays fainter.
+
+    ASSUME: spectra, without which nobody knows a supernova, are taken of fewer and fewer as they grow faint; half of the
+    dims of BTSbot's kind peak within 0.5 mag of the limit, so that dims and trues look alike away from the peak.
+    """
+    return _supernova(settings, rng, settings.bright_peak, max(settings.depth - 0.3, settings.bright_peak + 0.3), -0.45)
 
 
 def draw_agn(settings: Settings, rng: np.random.Generator) -> Event:
@@ -233,7 +237,7 @@ def draw_dipole(settings: Settings, rng: np.random.Generator) -> Event:
 def draw_saturated(settings: Settings, rng: np.random.Generator) -> Event:
     """A star too bright for the detector, whose remains in the difference are taken for a source."""
     event = _blank(settings, rng, "saturated star", galactic=rng.random() < 0.5, artefact="saturated")
-    add_star(rng, event.scene, event.x, event.y, rng.uniform(9.5, 12.3))
+    add_star(rng, event.scene, event.x, event.y, rng.uniform(10.5, 12.8))
     _now_and_then(settings, rng, event)
     return event
 

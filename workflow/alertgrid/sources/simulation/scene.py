@@ -90,9 +90,9 @@ def fill_field(rng: np.random.Generator, scene: Scene, stars_per_arcmin: float) 
 
 
 def drawn_magnitude(rng: np.random.Generator, bright: float, faint: float, slope: float) -> float:
-    """A magnitude between two limits with counts growing by `slope` dex per mag."""
+    """A magnitude between two limits with counts growing by `slope` dex per mag (falling where it is negative)."""
     low, high = 10 ** (slope * bright), 10 ** (slope * faint)
-    return float(np.log10(rng.uniform(low, high)) / slope)
+    return float(np.log10(low + (high - low) * rng.random()) / slope)
 
 
 def add_star(rng: np.random.Generator, scene: Scene, x: float, y: float, r: float, colour: float | None = None) -> None:
