@@ -12,6 +12,10 @@ from .views import Column, View, bounds, generic, plain, rounded, share, text, v
 
 Tables = Mapping[str, pd.DataFrame]
 _SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
+_COST = (
+    "Medians over runs; GPU-hours and energy: sums, energy over the runs that could read it (of whole devices, work "
+    "beside the run included; empty where no counter may be read)."
+)
 _FRACTION = share("training sources (%)", "fraction")
 
 
@@ -206,12 +210,13 @@ def _timing(tables: Tables, metrics: Sequence[str]) -> Section:
         rounded("wall time (min)", "wall_seconds", scale=1 / 60),
         rounded("alerts/s", "alerts_per_second"), rounded("GPU-hours", "gpu_hours"),
         rounded("peak memory (MB)", "peak_memory_mb"), rounded("energy (Wh)", "energy_wh"),
+        plain("runs with energy", "n_energy"), text("energy of", "energy_of"),
     ]  # fmt: skip
     intro = "What a score costs, measured with warm-up and repeats; and what the trainings cost."
     return _section(
         "timing", "Timing", intro,
         view("timing", "Inference", tables.get("timing"), columns),
-        view("training_cost", "Training cost", tables.get("training_cost"), cost, "Medians over runs; GPU-hours: sum."),
+        view("training_cost", "Training cost", tables.get("training_cost"), cost, _COST),
     )  # fmt: skip
 
 

@@ -157,7 +157,9 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "alerts_per_second": ("1/s", "median over runs"),
         "gpu_hours": ("h", "sum over the runs on a GPU"),
         "peak_memory_mb": ("MiB", "median over runs"),
-        "energy_wh": ("Wh", "sum over the runs that could read it"),
+        "energy_wh": ("Wh", "sum over the runs that could read it; of whole devices, work beside the run included"),
+        "n_energy": ("", "runs that could read their energy; resumed ones cannot"),
+        "energy_of": ("", "counters that were read"),
     },
     "dataset_counts": {
         "split": ("", "train, val, test, or empty for alerts left out"),

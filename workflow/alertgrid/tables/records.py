@@ -99,9 +99,9 @@ def training_sizes(run_records: pd.DataFrame) -> dict[tuple[str, float], tuple[f
 
 
 def training_cost(records: pd.DataFrame) -> pd.DataFrame:
-    """Cost per cell and fraction: medians over runs, and the sum of GPU-hours of all of them."""
+    """Cost per cell and fraction: medians over runs, and sums of GPU-hours and energy over those that know them."""
     columns = ["cell", "fraction", "n_runs", "wall_seconds", "alerts_per_second", "gpu_hours", "peak_memory_mb"]
-    columns.append("energy_wh")
+    columns += ["energy_wh", "n_energy", "energy_of"]
     rows = []
     for key, part in records.groupby(["cell", "fraction"], sort=False) if len(records) else []:
         number = {
@@ -112,6 +112,12 @@ def training_cost(records: pd.DataFrame) -> pd.DataFrame:
         on_gpu = device.str.contains("cuda|nvidia", case=False)
         gpu_hours = number["wall_seconds"][on_gpu].sum() / 3600 if on_gpu.any() else 0.0
         medians = [number[name].median() for name in ("wall_seconds", "alerts_per_second")]
-        memory, energy = number["peak_memory_bytes"].median() / MIB, number["energy_joules"].sum(min_count=1) / 3600
-        rows.append((*key, len(part), *medians, gpu_hours, memory, energy))
+        memory = number["peak_memory_bytes"].median() / MIB
+        rows.append((*key, len(part), *medians, gpu_hours, memory, *_energy(part, number["energy_joules"])))
     return pd.DataFrame(rows, columns=columns)
+
+
+def _energy(part: pd.DataFrame, joules: pd.Series) -> tuple[float, int, str]:
+    """Sum in Wh over the runs that know it (NaN without any), their number, and which counters were read."""
+    known = part["energy_of"][joules.notna()].dropna() if "energy_of" in part else []
+    return joules.sum(min_count=1) / 3600, int(joules.notna().sum()), "; ".join(dict.fromkeys(filter(None, known)))

@@ -17,6 +17,7 @@ from torch import nn
 from ..checkpoints import Checkpoints
 from ..columns import STAMP_SETS
 from ..dataset import read_catalogue
+from ..energy import Meter
 from ..files import sha256_text, write_json
 from ..locks import hold
 from ..models import count_parameters, resolve_settings
@@ -121,12 +122,13 @@ def _carry_out(plan: _Plan, output: Path, checkpoints: Path, threads: int | None
         hold(checkpoints / "lock.json", f"training of {plan.spec.name}") as lock,
         Watch(deadline, recipe.stop_margin_seconds) as watch,
         arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
+        Meter(plan.data.device) as meter,
     ):
         keeper = Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check)
         result = _train(plan, keeper, watch)
         scores = {name: _score(result, name, watch) for name in ("val", "test")}
         lock.check()
-        record = _write(output, plan, result, scores)
+        record = _write(output, plan, result, scores, meter)
         keeper.clear()
     return record
 
@@ -192,10 +194,11 @@ def _score(result: _Result, name: str, watch: Watch) -> np.ndarray:
     return scores_of(result.learner.score(result.feeds[name], "fp32", watch.check))
 
 
-def _write(output: Path, plan: _Plan, result: _Result, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+def _write(output: Path, plan: _Plan, result: _Result, scores: dict[str, np.ndarray], meter: Meter) -> dict[str, Any]:
     """Write the run folder, run.json last."""
     spec, val = plan.spec, result.feeds["val"]
     record = _record(plan, result, float(roc_auc(Ranking.of(val.labels.cpu().numpy(), scores["val"]))[0]))
+    record |= meter.record(whole=not result.state.resumed)
     records.write_weights(output / "weights.safetensors", result.model.state_dict())
     records.write_weights(output / "last.safetensors", result.last)
     records.write_history(output / "history.csv", result.state.history)
