@@ -11,7 +11,7 @@ import pytest
 import synthetic_report
 from alertgrid import figures
 from alertgrid.errors import StudyError
-from alertgrid.figures import style, words
+from alertgrid.figures import style, words, writing
 from alertgrid.figures.dataset import load_catalogue
 from alertgrid.figures.gallery import best_examples, best_run
 from alertgrid.figures.performance import performance
@@ -277,3 +277,10 @@ def test_no_text_is_cut_off(drawings):
                     box = text.get_window_extent(painted.get_renderer())
                     assert canvas.x0 - 1 <= box.x0, (name, text.get_text())
                     assert box.x1 <= canvas.x1 + 1, (name, text.get_text())
+
+
+def test_captions_are_escaped_for_snakemakes_own_report(tmp_path):
+    from docutils.core import publish_parts
+
+    text = "cell_a_ with `quotes`, *stars*, |bars| and a back\\slash"
+    assert text in publish_parts(writing.escape(text), writer_name="html")["body"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +16,7 @@ import timm
 import torch
 from alertgrid import locks
 from alertgrid.dataset import read_catalogue
+from alertgrid.files import read_json
 from alertgrid.launch import guard
 from alertgrid.weights import read_manifest
 from alerts import write_published
@@ -263,3 +267,20 @@ def test_what_failed_is_named_at_the_end(fresh):
     assert "python -m alertgrid status --study toy" in result.stderr
     assert "snakemake --config study=toy partial=true -- report" in result.stderr
     assert not (fresh.folder / "results/toy" / guard.LOCK).exists()
+
+
+def test_snakemakes_own_report_has_titles_and_captions(finished, tmp_path):
+    for name in ("out.zip", "out.html"):
+        result = finished.snakemake("--report", str(tmp_path / name))
+        assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    text = (tmp_path / "out.html").read_text(encoding="utf-8")
+    study = next((finished.folder / "results").glob("*/report"))
+    for part in ("results", "sheet", "examples"):
+        for name, figure in read_json(study / "figures" / part / "captions.json")["figures"].items():
+            assert f'"{name}.png", "labels": {{"figure": {json.dumps(figure["title"])}}}' in text, name
+            assert html.escape(figure["caption"][:40], quote=False) in text, name
+    assert '"labels": {"table": "performance"}' in text
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        names = archive.namelist()
+    assert any(name.endswith("/performance.png") for name in names)
+    assert any(name.endswith("/index.html") for name in names)

@@ -31,7 +31,7 @@ rule tabulate:
         encoders=encoder_scores,
         timing=expand("<study>/timing/{architecture}.csv", architecture=ENCODERS_USED),
     output:
-        directory("<study>/report/tables"),
+        shown_tables("<study>/report/tables"),
     log:
         "<study>/logs/tabulate.log",
     conda:
@@ -52,13 +52,7 @@ rule draw_figures:
         tables="<study>/report/tables",
         catalogue="<study>/catalogue.h5",
     output:
-        report(
-            directory("<study>/report/figures/results"),
-            patterns=["{figure}.png"],
-            caption="../report/figures.rst",
-            category="Results",
-            labels={"figure": "{figure}"},
-        ),
+        shown_figures("<study>/report/figures/results"),
     log:
         "<study>/logs/draw_figures.log",
     conda:
@@ -74,13 +68,7 @@ rule draw_sheet:
     input:
         "<study>/dataset.h5",
     output:
-        report(
-            directory("<study>/report/figures/sheet"),
-            patterns=["{figure}.png"],
-            caption="../report/figures.rst",
-            category="Alerts",
-            labels={"figure": "{figure}"},
-        ),
+        shown_figures("<study>/report/figures/sheet"),
     log:
         "<study>/logs/draw_sheet.log",
     conda:
@@ -97,13 +85,7 @@ rule draw_examples:
         dataset="<study>/dataset.h5",
         tables="<study>/report/tables",
     output:
-        report(
-            directory("<study>/report/figures/examples"),
-            patterns=["{figure}.png"],
-            caption="../report/figures.rst",
-            category="Alerts",
-            labels={"figure": "{figure}"},
-        ),
+        shown_figures("<study>/report/figures/examples"),
     log:
         "<study>/logs/draw_examples.log",
     conda:
@@ -122,7 +104,12 @@ rule write_page:
         figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
         templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=PAGE_FILES),
     output:
-        "<study>/report/index.html",
+        report(
+            "<study>/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"document": "the whole report as one page"},
+        ),
     log:
         "<study>/logs/write_page.log",
     conda:

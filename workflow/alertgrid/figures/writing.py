@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..files import write_json
+from ..files import write_json, write_text
 from .style import Drawing, Skip, save
 
 Plan = tuple[str, str, Callable[[], Iterable[Drawing]]]
@@ -17,7 +18,7 @@ def write_drawings(output: str | Path, plans: Iterable[Plan]) -> dict:
     Parameters
     ----------
     output : path
-        Folder for `<name>.pdf`, `<name>.png` and captions.json.
+        Folder for `<name>.pdf`, `<name>.png`, the caption as `<name>.rst`, and captions.json with all of them.
     plans : iterable of (section, name, function)
         Each function yields drawings; where it raises `Skip`, `name` is listed with the reason.
 
@@ -31,6 +32,7 @@ def write_drawings(output: str | Path, plans: Iterable[Plan]) -> dict:
         try:
             for drawing in draw():
                 captions["figures"][drawing.name] = _entry(section, drawing, save(drawing, output))
+                write_text(Path(output) / f"{drawing.name}.rst", escape(drawing.caption) + "\n")
         except Skip as reason:
             captions["skipped"][name] = str(reason)
     write_json(Path(output) / "captions.json", captions)
@@ -46,3 +48,8 @@ def _entry(section: str, drawing: Drawing, files: list[str]) -> dict:
         "width_in": float(drawing.figure.get_figwidth()),
         "files": files,
     }
+
+
+def escape(text: str) -> str:
+    """Text that reStructuredText prints as it is; Snakemake's own report takes captions in that form."""
+    return re.sub(r"([\\*`|_])", r"\\\1", text)
