@@ -11,10 +11,23 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/runs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
+
+
+if PARTIAL:
+
+    include: "workflow/rules/kept.smk"
+
+elif SETTINGS.get("packing"):
+
+    include: "workflow/rules/packs.smk"
+
+else:
+
+    include: "workflow/rules/train.smk"
 
 
 localrules:

@@ -7,6 +7,7 @@ from alertgrid.errors import StudyError
 from alertgrid.grid import (
     COLUMNS,
     METADATA_CELL,
+    assign_packs,
     cell_name,
     check_architectures,
     check_pretraining,
@@ -93,3 +94,57 @@ def test_pretrainings_are_defined():
         check_pretraining(["galaxys"], {"galaxies": {}})
     with pytest.raises(StudyError, match=r"pretraining\.galaxies\.start: 'fractal' is not defined"):
         check_pretraining(["galaxies"], {"galaxies": {"start": "fractal"}, "fractals": {}})
+
+
+# Which runs share a job
+
+
+def packs(fractions, seeds, packing, **axes):
+    """Job -> [(fraction, seed)] of its runs, of a study with image runs of one network."""
+    grid = expand_grid(**{**AXES, "fractions": fractions, "seeds": seeds, "inputs": ["image"], **axes})
+    groups = grid.assign(pack=assign_packs(grid, packing)).groupby("pack", sort=False)
+    return {pack: list(zip(runs["fraction"], runs["seed"], strict=True)) for pack, runs in groups}
+
+
+ONE = {"architectures": ["btsbot_cnn"], "pretraining": ["none"]}
+
+
+def test_without_packing_a_run_is_its_own_job():
+    grid = expand_grid(**AXES)
+    assert assign_packs(grid, 0).equals(grid["run"])
+
+
+def test_runs_join_the_first_job_with_room_the_largest_first():
+    found = packs([0.1, 0.5, 1.0], [0, 1], 1.5, **ONE)
+    assert {pack: set(runs) for pack, runs in found.items()} == {
+        "train_btsbot_cnn-none-image_0": {(1.0, 0), (0.5, 0)},
+        "train_btsbot_cnn-none-image_1": {(1.0, 1), (0.5, 1)},
+        "train_btsbot_cnn-none-image_2": {(0.1, 0), (0.1, 1)},
+    }
+
+
+def test_a_run_above_the_limit_is_alone_and_decimals_add_up():
+    assert [len(runs) for runs in packs([1.0], [0, 1, 2], 0.5, **ONE).values()] == [1, 1, 1]
+    assert [len(runs) for runs in packs([0.1], list(range(20)), 1, **ONE).values()] == [10, 10]
+
+
+def test_every_run_is_in_one_job_of_its_own_cell():
+    grid = expand_grid(**AXES, permuted={METADATA_CELL: [7, 8]})
+    found = grid.assign(pack=assign_packs(grid, 2))
+    assert found.groupby("pack")["cell"].nunique().eq(1).all()
+    assert found.groupby("pack")["fraction"].sum().le(2).all()
+    rules = found["pack"].str.split("_").str[0]
+    assert (rules == found["inputs"].map(lambda inputs: "fuse" if inputs == "fusion" else "train")).all()
+    assert assign_packs(grid, 2).equals(found["pack"])
+
+
+def test_words_of_cells_have_numbers_of_their_own():
+    grid = expand_grid(**AXES, permuted={METADATA_CELL: [7, 8]})
+    found = grid.assign(pack=assign_packs(grid, {"all": 1.1, "metadata": 9, "permuted": 1, "convnext_pico-image": 0}))
+    jobs = found.groupby("cell")["pack"].nunique()
+    assert jobs["btsbot_cnn-none-image"] == 2
+    assert jobs[METADATA_CELL] == 1
+    assert jobs[f"{METADATA_CELL}-permuted"] == 2
+    assert jobs["convnext_pico-galaxies-image"] == 4
+    with pytest.raises(StudyError, match=r"packing\.metdata: fits no cell"):
+        assign_packs(grid, {"metdata": 2})

@@ -19,7 +19,7 @@ def workflow_rules():
     return {name for file in files for name in rule.findall(file.read_text(encoding="utf-8"))}
 
 
-LOCAL_RULES = {"fetch_encoder", "fetch_entrant", "write_grid"}
+LOCAL_RULES = {"fetch_encoder", "fetch_entrant", "write_grid", "restore"}
 GPU_RULES = {"pretrain", "train", "fuse", "predict_entrant", "time_inference"}
 # Rules that only gather others do no work.
 GATHERING = {"all", "report", "figures", "fetch"}

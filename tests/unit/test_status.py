@@ -138,3 +138,37 @@ def test_command(study, capsys):
     assert capsys.readouterr().out.startswith(f"waiting  {RUNS[5]}\n6 runs")
     status.run_status(parser.parse_args([*common, "--csv"]))
     assert capsys.readouterr().out.startswith("run,state,epoch")
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """A job that trains its second run: the first is done, the third failed before, the fourth has not begun."""
+    folder = tmp_path / "results" / "packed"
+    pack = "train_btsbot_cnn-none-image_0"
+    write_text(folder / "grid.csv", pd.DataFrame({"run": RUNS[:4], "pack": pack}).to_csv(index=False))
+    record = {"epochs": 8, "wall_seconds": 1800.0, "device": "cuda"}
+    write_json(folder / "checkpoints" / RUNS[0] / "finished" / "run.json", record)
+    write_text(folder / "checkpoints" / RUNS[1] / "lock.json", "{}")
+    write_json(folder / "checkpoints" / RUNS[2] / "failed.json", {"reason": "the loss is nan\n  expected: a number"})
+    write_text(folder / "logs" / "train" / f"{pack}.log", "kept: the first\n")
+    os.utime(folder / "logs" / "train" / f"{pack}.log", (NOW - 1000, NOW - 1000))
+    return folder
+
+
+def test_runs_of_one_job_have_states_of_their_own(packed):
+    found = status.study_status(packed, now=NOW)
+    assert [run.state for run in found] == ["done", "running", "failed", "waiting"]
+    assert found[0].gpu_hours == 0.5
+    assert found[2].message == "the loss is nan"
+    assert found[2].log.endswith("train_btsbot_cnn-none-image_0.log")
+
+
+def test_when_the_job_has_ended_its_other_runs_have_stopped(packed):
+    (packed / "checkpoints" / RUNS[1] / "lock.json").unlink()
+    found = status.study_status(packed, now=NOW)
+    assert [run.state for run in found] == ["done", "stopped", "failed", "stopped"]
+
+
+def test_a_run_trained_again_is_running_in_spite_of_an_old_failure(packed):
+    write_text(packed / "checkpoints" / RUNS[2] / "lock.json", "{}")
+    assert status.study_status(packed, now=NOW)[2].state == "running"

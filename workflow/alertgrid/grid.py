@@ -36,6 +36,66 @@ def run_name(cell: str, fraction: float, seed: int) -> str:
     return f"{cell}/f{float(fraction):g}/s{seed}"
 
 
+def assign_packs(grid: pd.DataFrame, packing: float | Mapping[str, float] = 0) -> pd.Series:
+    """Name the job that trains each run: runs of a cell share one, until it has as much work as allowed.
+
+    The work of a run is its fraction, so the unit is a training with all training objects of that cell. First-fit
+    decreasing: from the largest fraction down, each run joins the first job with room for it. The same grid gives the
+    same jobs.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        As `expand_grid` gives.
+    packing : float or mapping
+        Most work of one job; a run that has more is alone. 0: a job a run. A mapping holds words of cells (as in a
+        cell's name, parted by "-"; "all" fits every cell) -> their number; the last that fits counts.
+
+    Returns
+    -------
+    Series
+        `train_{cell}_{number}` or `fuse_{cell}_{number}`; without packing the run itself.
+
+    Raises
+    ------
+    StudyError
+        Words that fit no cell.
+    """
+    if not packing:
+        return grid["run"]
+    most = _most_work(grid["cell"].unique(), packing if isinstance(packing, Mapping) else {"all": packing})
+    names = pd.Series("", index=grid.index)
+    for cell, runs in grid.groupby("cell", sort=False):
+        rule = "fuse" if runs["inputs"].iloc[0] == "fusion" else "train"
+        names[runs.index] = [f"{rule}_{cell}_{number}" for number in _first_fit(list(runs["fraction"]), most[cell])]
+    return names
+
+
+def _most_work(cells: Iterable[str], packing: Mapping[str, float]) -> dict[str, float]:
+    """Most work of one job of each cell."""
+    most = dict.fromkeys(cells, 0.0)
+    for words, work in packing.items():
+        fitting = [cell for cell in most if set(words.split("-")) <= {"all", *cell.split("-")}]
+        if not fitting:
+            raise StudyError(f"packing.{words}", "fits no cell", f"words of {list(most)}", "correct or remove it")
+        most.update(dict.fromkeys(fitting, work))
+    return most
+
+
+def _first_fit(work: Sequence[float], most: float) -> list[int]:
+    """Number of the job that each piece of work is put into."""
+    room: list[float] = []
+    numbers = [0] * len(work)
+    for piece in sorted(range(len(work)), key=lambda piece: -work[piece]):
+        # Fractions are decimal numbers: ten times 0.1 must fill a whole one.
+        fitting = (number for number, left in enumerate(room) if work[piece] <= left + 1e-9)
+        numbers[piece] = next(fitting, len(room))
+        if numbers[piece] == len(room):
+            room.append(most)
+        room[numbers[piece]] -= work[piece]
+    return numbers
+
+
 def check_architectures(names: Iterable[str]) -> None:
     """Refuse architectures that neither our table nor timm knows; asks timm, which takes seconds, only if it must.
 

@@ -1,9 +1,9 @@
 """How far is the study? Answered from run records, checkpoints, locks and logs alone: the scheduler is not asked.
 
 A run is *done* when its last file exists, *running* when its lock was touched lately (or its log, before it holds the
-lock), *failed* when its log ends in an error, *stopped* when it has begun but none of this holds (killed, out of time:
-it goes on from its checkpoint at the next attempt or start), and *waiting* otherwise. Encoders that are pre-trained are
-listed beside the runs, from when they begin.
+lock), *failed* when the trainer noted why or its log ends in an error, *stopped* when it has begun but none of this
+holds (killed, out of time: it goes on from its checkpoint at the next attempt or start), and *waiting* otherwise.
+Encoders that are pre-trained are listed beside the runs, from when they begin.
 """
 
 from __future__ import annotations
@@ -70,16 +70,21 @@ def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus
         raise StudyError(str(grid), "there is none", "a study that has been started", "check --study, or run snakemake")
     now = time.time() if now is None else now
     encoders = {path.stem for path in (folder / "logs" / "pretrain").glob("*.log")}
-    runs = [status_of(folder, run, now) for run in pd.read_csv(grid, usecols=["run"])["run"]]
+    jobs = pd.read_csv(grid)
+    jobs = jobs.assign(pack=jobs.get("pack", jobs["run"]))
+    live = {job.pack for job in jobs.itertuples() if locks.fresh(folder / "checkpoints" / job.run / "lock.json")}
+    runs = [status_of(folder, job.run, now, job.pack, job.pack in live) for job in jobs.itertuples()]
     return [*(_encoder(folder, name, now) for name in sorted(encoders)), *runs]
 
 
-def status_of(folder: Path, run: str, now: float) -> RunStatus:
-    """State of one run, `run` being `{cell}/f{fraction}/s{seed}`."""
-    record = folder / "runs" / run / "run.json"
-    if record.exists():
-        return _done(run, read_json(record))
-    return _unfinished(folder / "checkpoints" / run, run, _log_of(folder, run), now)
+def status_of(folder: Path, run: str, now: float, pack: str, live: bool) -> RunStatus:
+    """State of one run, `run` being `{cell}/f{fraction}/s{seed}`, in a job that trains some run just now (`live`)."""
+    checkpoint = folder / "checkpoints" / run
+    # What a job had finished before it failed was removed by Snakemake; the trainer kept it.
+    records = [path for path in (folder / "runs" / run / "run.json", checkpoint / "finished/run.json") if path.exists()]
+    if records:
+        return _done(run, read_json(records[0]))
+    return _unfinished(checkpoint, run, _log_of(folder, pack), now, live)
 
 
 def _encoder(folder: Path, name: str, now: float) -> RunStatus:
@@ -90,12 +95,16 @@ def _encoder(folder: Path, name: str, now: float) -> RunStatus:
     return _unfinished(folder / "checkpoints" / run, run, log, now)
 
 
-def _unfinished(checkpoint: Path, run: str, log: Path | None, now: float) -> RunStatus:
-    """State of a run without its last file, from its folder of checkpoints and its log, if it has one."""
+def _unfinished(checkpoint: Path, run: str, log: Path | None, now: float, live: bool = False) -> RunStatus:
+    """State of a run without its last file, from its folder of checkpoints and the log of its job, if there is one."""
     progress = _progress(checkpoint / "progress.json")
     counted = _counted(progress)
     if locks.fresh(checkpoint / "lock.json"):
         return RunStatus(run, "running", seconds_left=_seconds_left(progress, now), **counted)
+    if (failed := checkpoint / "failed.json").exists():
+        return RunStatus(run, "failed", message=_reason(failed), log=str(log or ""), **counted)
+    if live:
+        return RunStatus(run, "waiting")
     if log is None:
         return RunStatus(run, "stopped", message="without a log", **counted) if progress else RunStatus(run, "waiting")
     if ERROR.search(_tail(log)):
@@ -109,6 +118,11 @@ def _done(run: str, record: dict[str, Any]) -> RunStatus:
     """A finished run, from its record."""
     hours = record["wall_seconds"] / 3600 if str(record.get("device", "")).startswith("cuda") else 0.0
     return RunStatus(run, "done", epoch=record["epochs"], epochs=record["epochs"], gpu_hours=hours)
+
+
+def _reason(path: Path) -> str:
+    """Why the last attempt failed, in one line."""
+    return (read_json(path)["reason"].splitlines() or ["unknown"])[0]
 
 
 def _progress(path: Path) -> dict[str, Any]:
@@ -135,9 +149,9 @@ def _seconds_left(progress: dict[str, Any], now: float) -> float | None:
     return max(left - (now - progress["updated"]), 0.0)
 
 
-def _log_of(folder: Path, run: str) -> Path | None:
-    """Log of the rule that makes the run (train or fuse): the newest there is."""
-    logs = list((folder / "logs").glob(f"*/{run}.log"))
+def _log_of(folder: Path, pack: str) -> Path | None:
+    """Log of the job that makes the run: the newest there is."""
+    logs = list((folder / "logs").glob(f"*/{pack}.log"))
     return max(logs, key=lambda path: path.stat().st_mtime, default=None)
 
 

@@ -1,6 +1,7 @@
 # Settings, paths and the few questions that rules ask. Read again by every job, so nothing heavy is imported here.
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
-from alertgrid.grid import METADATA_CELL, check_architectures, check_pretraining, expand_grid
+from alertgrid.grid import METADATA_CELL, assign_packs, cell_name, expand_grid, run_name
+from alertgrid.grid import check_architectures, check_pretraining
 from alertgrid.launch import guard
 from alertgrid.settings import expand_path, override, resolve_study
 
@@ -21,6 +23,7 @@ shell.prefix(f"export PYTHONPATH='{PACKAGE}' HF_HUB_OFFLINE=1; ")
 
 
 FOLDER = f"results/{config['study']}"
+PARTIAL = bool(config.get("partial"))  # report what there is, train nothing
 
 
 pathvars:
@@ -70,7 +73,7 @@ def resolve():
             check_architectures(settings["grid"]["architectures"])
         grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
         check_local_weights(settings["pretraining"], grid, f"{where}.pretraining")
-        return settings, grid
+        return settings, grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
     except StudyError as error:
         raise WorkflowError(str(error))
 
@@ -114,43 +117,6 @@ TRAIN_CODE = code_of(
 def canonical(value):
     """Settings as one line of JSON, equal for equal settings."""
     return json.dumps(value, sort_keys=True)
-
-
-def run_of(wildcards):
-    """The line of the grid that a job's wildcards stand for."""
-    cell = wildcards.get("cell") or f"{wildcards.image}-fusion{wildcards.stamps}"
-    match = (GRID["cell"] == cell) & (GRID["seed"] == int(wildcards.seed))
-    found = GRID[match & (GRID["fraction"] == float(wildcards.fraction))]
-    if found.empty:
-        raise WorkflowError(f"{cell} at fraction {wildcards.fraction}, seed {wildcards.seed} is not in the grid")
-    return found.iloc[0]
-
-
-def encoder_folder(run):
-    """Folder of the initial weights of a run."""
-    return f"<study>/encoders/{run['architecture']}-{run['pretraining']}"
-
-
-def models_of(run):
-    """Settings of the networks that this run builds, and no others, so that the rest may change without a rerun."""
-    head = "cnn" if run["architecture"] == "btsbot_cnn" else "head"
-    shared = ("input_normalisation", "input_size")
-    used = {
-        "image": (*shared, head),
-        "metadata": ("metadata",),
-        "fusion": ("fusion",),
-        "joint": (*shared, "cnn", "joint"),
-    }[run["inputs"]]
-    kept = {key: SETTINGS["models"][key] for key in used if key in SETTINGS["models"]}
-    own = SETTINGS["models"].get("architectures", {}).get(run["architecture"])
-    return canonical(kept | ({"architectures": {run["architecture"]: own}} if own else {}))
-
-
-def recipe_of(run):
-    """Recipe of one run: the study's, with the overrides for its cell."""
-    recipe = dict(SETTINGS["training"])
-    overrides = recipe.pop("overrides", {})
-    return canonical(override(recipe, overrides, run["architecture"], run["pretraining"], run["inputs"]))
 
 
 def source_files(wildcards):
@@ -222,40 +188,15 @@ def pretrain_options(wildcards, input):
 
 
 def encoder_scores(wildcards):
-    """Own validation scores of all encoders that were trained here and that the grid uses."""
+    """Own validation scores of the encoders that were trained here and that the grid uses."""
     used = GRID[GRID["pretraining"].isin(TRAINED)].drop_duplicates(["architecture", "pretraining"])
-    return [f"<study>/encoders/{run.architecture}-{run.pretraining}/scores.csv" for run in used.itertuples()]
-
-
-def train_encoder(wildcards):
-    """Manifest of the encoder that a run starts from, if any."""
-    run = run_of(wildcards)
-    return [] if run["pretraining"] == "none" else f"{encoder_folder(run)}/manifest.json"
-
-
-def train_options(wildcards, input):
-    """What the grid says of a run, as options of the trainer."""
-    run = run_of(wildcards)
-    axes = ("architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw")
-    options = [f"--{axis} {run[axis]}" for axis in axes]
-    folders = {"--encoder": "encoder", "--image-run": "image", "--metadata-run": "metadata"}
-    options += [f"{option} {Path(input[name]).parent}" for option, name in folders.items() if input.get(name)]
-    return " ".join(options)
-
-
-def checkpoints(wildcards, output):
-    """Folder of the run's checkpoints: no output, since Snakemake deletes the outputs of a job that fails."""
-    return Path(FOLDER, "checkpoints", Path(output[0]).parent.relative_to(f"{FOLDER}/runs"))
+    names = [f"{run.architecture}-{run.pretraining}" for run in used.itertuples()]
+    return wanted(f"{FOLDER}/encoders/{name}/scores.csv" for name in names)
 
 
 def wanted(paths):
-    """What the tables stand on: all of these files, or with --config partial=true those that exist."""
-    return [path for path in paths if Path(path).exists()] if config.get("partial") else list(paths)
-
-
-def finished_runs(wildcards):
-    """Predictions of the runs of the grid."""
-    return wanted(f"{FOLDER}/runs/{run}/predictions.h5" for run in GRID["run"])
+    """What the tables stand on: all of these files, or in a partial report those that exist."""
+    return [path for path in paths if Path(path).exists()] if PARTIAL else list(paths)
 
 
 def finished_entrants(wildcards):
@@ -278,7 +219,7 @@ def begin_study(log):
     slurm = not workflow.local_exec
     at_once = workflow.nodes if slurm else workflow.cores
     try:
-        if not config.get("partial"):  # nothing is trained for it
+        if not PARTIAL:
             check_start(SETTINGS, FOLDER, slurm=slurm, at_once=at_once, asked=asked, where=f"studies.{config['study']}")
         guard.begin(FOLDER, log, slurm=slurm)
     except StudyError as error:

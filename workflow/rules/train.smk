@@ -1,4 +1,4 @@
-# One run of the grid at a time. `shell:` with `exec` gives the trainer the scheduler's signals and its whole grace time.
+# One run of the grid at a time.
 
 
 rule train:
@@ -6,7 +6,7 @@ rule train:
     input:
         dataset="<study>/dataset.h5",
         catalogue="<study>/catalogue.h5",
-        encoder=train_encoder,
+        encoder=lambda wildcards: train_inputs([run_of(wildcards)]),
     output:
         multiext("<study>/runs/{cell}/f{fraction}/s{seed}/", *RUN_FILES),
     log:
@@ -15,16 +15,12 @@ rule train:
         "../../envs/study.yaml"
     threads: 1
     params:
-        options=train_options,
+        options=lambda wildcards: train_options([run_of(wildcards)]),
         training=lambda wildcards: recipe_of(run_of(wildcards)),
         models=lambda wildcards: models_of(run_of(wildcards)),
-        checkpoints=checkpoints,
-        folder=subpath(output[0], parent=True),
         code=TRAIN_CODE,
     shell:
-        "exec python -m alertgrid train --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
-        " --training {params.training:q} --models {params.models:q} --checkpoints {params.checkpoints}"
-        " --output {params.folder} --threads {threads} > {log} 2>&1"
+        TRAIN
 
 
 use rule train as fuse with:
@@ -37,10 +33,3 @@ use rule train as fuse with:
         multiext("<study>/runs/{image}-fusion{stamps}/f{fraction}/s{seed}/", *RUN_FILES),
     log:
         "<study>/logs/train/{image}-fusion{stamps}/f{fraction}/s{seed}.log",
-    params:
-        options=train_options,
-        training=lambda wildcards: recipe_of(run_of(wildcards)),
-        models=lambda wildcards: models_of(run_of(wildcards)),
-        checkpoints=checkpoints,
-        folder=subpath(output[0], parent=True),
-        code=TRAIN_CODE,

@@ -2,11 +2,13 @@
 
 `spec` names a run, `recipe` holds the values, `selection` the rows, `data` the batches, `augment` the symmetries,
 `randomness` all chance; `setup` builds, `step` and `loop` train, `fusion` serves the frozen branches, `hardware` and
-`interrupts` say what comes from outside, `records` what stays; `run` puts them together.
+`interrupts` say what comes from outside, `records` what stays, `finished` how it is kept; `run` puts them together, and
+`pack` trains several runs of a cell in one process.
 """
 
 from .data import Data, load_data
 from .interrupts import EXIT_STATUS, Interrupted, find_deadline
+from .pack import Pack, train_pack
 from .recipe import Recipe
 from .run import open_data, summary, train_run
 from .selection import limit_alerts, select
@@ -16,6 +18,7 @@ __all__ = [
     "EXIT_STATUS",
     "Data",
     "Interrupted",
+    "Pack",
     "Recipe",
     "RunSpec",
     "Sources",
@@ -25,5 +28,6 @@ __all__ = [
     "open_data",
     "select",
     "summary",
+    "train_pack",
     "train_run",
 ]

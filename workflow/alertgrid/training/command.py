@@ -1,52 +1,81 @@
-"""`python -m alertgrid train ...`: one run of the grid by hand, one value per option, as the workflow starts it."""
+"""`python -m alertgrid train ...`: runs of one cell by hand, one value per option, as the workflow starts them."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from ..columns import STAMP_SETS
+from ..errors import StudyError
 from ..options import add_machine_arguments, mapping
+
+AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of a run."""
-    for name in ("dataset", "catalogue", "checkpoints", "output"):
+    """Options of one or several runs."""
+    for name in ("dataset", "catalogue"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("runs", "checkpoints"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="root; a run has its folder below it")
     parser.add_argument("--architecture", required=True)
     parser.add_argument("--pretraining", required=True, help="name of the initial weights, none for random ones")
     parser.add_argument("--encoder", type=Path, help="folder of the initial weights")
     parser.add_argument("--inputs", required=True, choices=("image", "metadata", "fusion", "joint"))
     parser.add_argument("--stamps", default="all", choices=tuple(STAMP_SETS))
     parser.add_argument("--labels", default="given", choices=("given", "permuted"))
-    parser.add_argument("--fraction", type=float, required=True, help="share of the training objects, in (0, 1]")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--draw", type=int, required=True, help="which ranking of the training objects")
+    parser.add_argument(
+        "--run",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("FRACTION", "SEED", "DRAW"),
+        help="share of the training objects in (0, 1], seed, which ranking of the objects; may be repeated",
+    )
     parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
     parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
-    parser.add_argument("--image-run", type=Path, help="finished image run that fusion starts from")
-    parser.add_argument("--metadata-run", type=Path, help="finished metadata run that fusion starts from")
+    parser.add_argument("--image-cell", help="cell whose finished runs fusion starts from")
+    parser.add_argument("--metadata-cell", help="cell whose finished metadata runs fusion starts from")
+    parser.add_argument("--code", default="", help="hash of the code; results of other code are not kept")
     add_machine_arguments(parser)
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train one run and print one line."""
+    """Train the runs; 1 when some failed, with their names and reasons."""
     from .. import training
 
     deadline = training.find_deadline(options.deadline, options.budget_seconds)  # reading the data counts too
-    recipe = training.Recipe.parse(options.training)
-    axes = ("architecture", "pretraining", "inputs", "fraction", "seed", "draw", "stamps", "labels")
-    spec = training.RunSpec(**{axis: getattr(options, axis) for axis in axes})
-    record = training.train_run(
-        training.open_data(options.dataset, options.catalogue, [spec], recipe=recipe, device=options.device),
-        spec,
-        recipe=recipe,
+    axes = {axis: getattr(options, axis) for axis in AXES}
+    names = ("dataset", "catalogue", "runs", "checkpoints", "encoder", "image_cell", "metadata_cell", "code")
+    pack = training.Pack(
+        specs=[training.RunSpec(**axes, **_place(*words)) for words in options.run],
+        recipe=training.Recipe.parse(options.training),
         models=options.models,
-        output=options.output,
-        checkpoints=options.checkpoints,
-        sources=training.Sources(options.encoder, options.image_run, options.metadata_run),
+        device=options.device,
         threads=options.threads,
         deadline=deadline,
+        **{name: getattr(options, name) for name in names},
     )
-    print(training.summary(record), flush=True)
-    return 0
+    failures = training.train_pack(pack)
+    for run, reason in failures.items():
+        print(f"error: {run}: {reason}", file=sys.stderr, flush=True)
+    return int(bool(failures))
+
+
+def _place(fraction: str, seed: str, draw: str) -> dict[str, float | int]:
+    """The three words of `--run`.
+
+    Raises
+    ------
+    StudyError
+        They are not numbers, or the fraction is out of bounds.
+    """
+    try:
+        place = {"fraction": float(fraction), "seed": int(seed), "draw": int(draw)}
+    except ValueError:
+        place = {"fraction": 0.0}
+    if not 0 < place["fraction"] <= 1:
+        given, remedy = " ".join((fraction, seed, draw)), "correct it, for example --run 0.25 3 0"
+        raise StudyError(f"--run {given}", "names no run", "a fraction in (0, 1] and two whole numbers", remedy)
+    return place

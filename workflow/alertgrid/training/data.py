@@ -133,15 +133,19 @@ def load_data(
     table = read_catalogue(catalogue)
     channels = STAMP_SETS[stamps]
     used = np.arange(len(table)) if rows is None else rows
-    hashes = {"dataset": content_hash(dataset), "catalogue": sha256(catalogue)}
     return Data(
         catalogue=table,
         stamps=_load_stamps(dataset, used, channels, device, resident) if images else None,
         metadata=Table(torch.from_numpy(read_metadata(dataset)).to(device), None, device) if metadata else None,
-        hashes=hashes,
+        hashes=data_hashes(dataset, catalogue),
         device=device,
         channels=len(channels),
     )
+
+
+def data_hashes(dataset: str | Path, catalogue: str | Path) -> dict[str, str]:
+    """Name -> SHA-256 of the alerts and of their splits."""
+    return {"dataset": content_hash(dataset), "catalogue": sha256(catalogue)}
 
 
 def content_hash(dataset: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import resource
@@ -80,8 +81,23 @@ def arithmetic(device: torch.device, *, threads: int | None, deterministic: bool
         torch.use_deterministic_algorithms(before[1])
 
 
+def forget_peak(device: torch.device) -> None:
+    """Let `peak_memory` count from here, where the system allows it: runs of one process have peaks of their own."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):  # not Linux, or a container that forbids it: the peak of the process remains
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what the run before held, so that the next one finds the device as the first did."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def peak_memory(device: torch.device) -> int:
-    """Most bytes held so far: by tensors on a GPU, by the whole process on a CPU."""
+    """Most bytes held since `forget_peak`: by tensors on a GPU, by the whole process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -43,6 +43,9 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGTERM, self._previous)
+            # Too late for this run, but the one who started it must not begin another.
+            if self.signal and callable(self._previous):
+                self._previous(signal.SIGTERM, None)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number).name

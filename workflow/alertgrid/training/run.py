@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,14 +18,16 @@ from ..checkpoints import Checkpoints
 from ..columns import STAMP_SETS
 from ..dataset import read_catalogue
 from ..energy import Meter
-from ..files import sha256_text, write_json
+from ..errors import StudyError
+from ..files import write_json
 from ..locks import hold
-from ..models import count_parameters, resolve_settings
+from ..models import count_parameters
 from ..predictions import write_predictions
 from ..ranking import Ranking, roc_auc
 from . import records, setup
 from .data import Data, Feed, load_data
-from .hardware import arithmetic, peak_memory
+from .finished import Finished, fingerprint, resolved
+from .hardware import arithmetic, forget_peak, peak_memory
 from .interrupts import Watch
 from .loop import State, Training, scores_of
 from .recipe import Recipe
@@ -46,7 +48,8 @@ def open_data(
     table = read_catalogue(catalogue)
     rows = np.zeros(len(table), bool)
     for spec in specs:
-        rows[_select(table, spec, recipe).rows] = True
+        with contextlib.suppress(StudyError):  # one that finds no rows must not stop the others: `train_run` refuses it
+            rows[_select(table, spec, recipe).rows] = True
     kinds = {spec.inputs for spec in specs}
     return load_data(
         dataset,
@@ -83,6 +86,7 @@ def train_run(
     sources: Sources | None = None,
     threads: int | None = None,
     deadline: float | None = None,
+    code: str = "",
 ) -> dict[str, Any]:
     """Train one run, or go on with it, and write its folder.
 
@@ -95,9 +99,12 @@ def train_run(
     output : path
         Run folder: weights.safetensors (best), last.safetensors, history.csv, predictions.h5 and, at last, run.json.
     checkpoints : path
-        Folder of the checkpoints and the lock, outside the outputs; emptied at the end.
+        Folder of the checkpoints and the lock, outside the outputs; at the end it holds links to the outputs alone
+        (see `finished`).
     threads, deadline : int, float, optional
         Threads of the CPU; seconds since 1970 at which the time ends.
+    code : str
+        Hash of the code that trains; a result is given back to the same code only.
 
     Returns
     -------
@@ -112,12 +119,15 @@ def train_run(
         Bad input, a loss that is not a number, or another trainer at work on this run.
     """
     plan = _Plan(data, spec, recipe, models, sources or Sources())
-    return _carry_out(plan, Path(output), Path(checkpoints), threads, deadline)
+    return _carry_out(plan, Path(output), Path(checkpoints), threads, deadline, code)
 
 
-def _carry_out(plan: _Plan, output: Path, checkpoints: Path, threads: int | None, deadline: float | None) -> dict:
+def _carry_out(
+    plan: _Plan, output: Path, checkpoints: Path, threads: int | None, deadline: float | None, code: str
+) -> dict[str, Any]:
     """Train, score and write under the lock of the run."""
     recipe = plan.recipe
+    forget_peak(plan.data.device)
     with (
         hold(checkpoints / "lock.json", f"training of {plan.spec.name}") as lock,
         Watch(deadline, recipe.stop_margin_seconds) as watch,
@@ -129,6 +139,7 @@ def _carry_out(plan: _Plan, output: Path, checkpoints: Path, threads: int | None
         scores = {name: _score(result, name, watch) for name in ("val", "test")}
         lock.check()
         record = _write(output, plan, result, scores, meter)
+        Finished(checkpoints, keeper.fingerprint + code).keep(output)
         keeper.clear()
     return record
 
@@ -139,19 +150,12 @@ class _Plan:
     def __init__(self, data: Data, spec: RunSpec, recipe: Recipe, models: Mapping[str, Any], sources: Sources):
         self.data, self.spec, self.recipe, self.models, self.sources = data, spec, recipe, dict(models), sources
         self.selection = _select(data.catalogue, spec, recipe)
-        # Through JSON, so that what is kept in memory and what is read back are the same.
-        self.resolved = json.loads(json.dumps(resolve_settings(spec.architecture, models)))
+        self.resolved = resolved(spec.architecture, models)
         self.hashes = {**data.hashes, **sources.hashes()}
 
     def fingerprint(self) -> str:
-        """The run's place on the grid, recipe, networks and data in one hash."""
-        parts = {
-            "run": asdict(self.spec),
-            "recipe": self.recipe.identity(),
-            "models": self.resolved,
-            "hashes": self.hashes,
-        }
-        return sha256_text(json.dumps(parts, sort_keys=True))
+        """What this run is, in one hash."""
+        return fingerprint(self.spec, self.recipe, self.models, self.hashes)
 
 
 @dataclass

@@ -50,7 +50,7 @@ def _memory_format(data: Data, recipe: Recipe) -> torch.memory_format:
 def _frozen_fusion(channels: int, spec: RunSpec, models: Mapping[str, Any], sources: Sources, seed: int) -> nn.Module:
     """Frozen fusion of the two runs given."""
     if not (sources.image_run and sources.metadata_run):
-        raise StudyError("--image-run, --metadata-run", "missing", "both, for fusion", "name the two finished runs")
+        raise StudyError("--image-cell, --metadata-cell", "missing", "both, for fusion", "name the two cells")
     own = {"fraction": spec.fraction, "seed": spec.seed, "labels": spec.labels}
     image_own = {**own, "architecture": spec.architecture, "pretraining": spec.pretraining, "stamps": spec.stamps}
     image = fusion.load_branch(sources.image_run, "image", channels, image_own)

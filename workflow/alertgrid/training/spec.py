@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import read_json, sha256
-from ..grid import cell_name
+from ..grid import cell_name, run_name
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class RunSpec:
     def cell(self) -> str:
         """Name of the cell."""
         return cell_name(self.architecture, self.pretraining, self.inputs, self.stamps, self.labels)
+
+    @property
+    def run(self) -> str:
+        """Its folder below `runs/`, as in grid.csv."""
+        return run_name(self.cell, self.fraction, self.seed)
 
     @property
     def name(self) -> str:
