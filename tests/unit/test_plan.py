@@ -150,3 +150,25 @@ def test_a_larger_input_is_scaled_by_its_area_unless_it_was_measured():
     assert (rate["ms_per_alert"], rate["kind"]) == (12.0, "guess")
     assert plan.rate_of(plan.load_rates(), "maxvit_tiny@224", "image", "cpu")["kind"] == "measured"
     assert plan.sized("convnext_pico") == "convnext_pico"
+
+
+def test_runs_of_one_job_start_and_are_noticed_once():
+    four = runs(*([FUSION] * 2 + [IMAGE] * 2)).assign(run=list("abcd"))
+    alone = plan.estimate(four, alerts=ALERTS, rates=RATES)
+    packed = plan.estimate(four.assign(pack=["f", "f", "i", "i"]), alerts=ALERTS, rates=RATES)
+    assert (alone.jobs, packed.jobs) == (4, 2)
+    assert alone.runs["hours"].sum() - packed.runs["hours"].sum() == pytest.approx(2 * plan.START_SECONDS / 3600)
+    saved = 2 * (plan.START_SECONDS + plan.NOTICE_SECONDS["slurm"])
+    assert alone.wall_seconds - packed.wall_seconds == pytest.approx(saved)
+
+
+def test_a_job_of_which_a_run_is_missing_is_to_come():
+    four = runs(*([IMAGE] * 4)).assign(run=list("abcd"), pack=["x", "x", "y", "y"])
+    done = plan.estimate(four, alerts=ALERTS, rates=RATES, records={name: record("a-b-c/f1/s0") for name in "abd"})
+    assert done.jobs == 1
+
+
+def test_runs_kept_of_a_failed_job_are_recorded(tmp_path):
+    write_json(tmp_path / "checkpoints/a-none-image/f1/s0/finished/run.json", record("a-none-image/f1/s0"))
+    write_json(tmp_path / "runs/a-none-image/f1/s1/run.json", record("a-none-image/f1/s1"))
+    assert set(plan.read_records(tmp_path)) == {"a-none-image/f1/s0", "a-none-image/f1/s1"}

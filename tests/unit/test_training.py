@@ -520,7 +520,7 @@ def test_every_input_learns_and_leaves_a_whole_folder(files, tmp_path):
         assert tuple(history.columns) == records.HISTORY_COLUMNS
         assert record == read_json(folder / "out" / "run.json")
         assert record["cell"] == f"{architecture}-none-{inputs}"
-        assert not [path.name for path in (folder / "checkpoints").iterdir()]
+        assert [path.name for path in (folder / "checkpoints").iterdir()] == ["finished"]
         predictions = read_predictions(folder / "out" / "predictions.h5")
         assert len(predictions) == record["n_val_alerts"] + (read_catalogue(files[1])["split"] == "test").sum()
 

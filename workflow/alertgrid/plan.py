@@ -37,8 +37,8 @@ CHECKPOINT_COPIES = 4  # weights, best weights, two moments of the optimizer
 class Plan:
     """Cost of a study.
 
-    `runs` has one row per run: run, done, hours (of one device), guess, source. `wall_seconds` is for what is left, at
-    `concurrency` jobs at once. `disk_bytes` stays, `scratch_bytes` is the checkpoints of what runs at once.
+    `runs` has one row per run: run, job, done, hours (of one device), guess, source. `wall_seconds` is for what is left,
+    at `concurrency` jobs at once. `disk_bytes` stays, `scratch_bytes` is the checkpoints of what runs at once.
     """
 
     runs: pd.DataFrame
@@ -57,7 +57,7 @@ class Plan:
     @property
     def jobs(self) -> int:
         """Jobs still to come."""
-        return int((~self.runs["done"]).sum()) + self.other_jobs
+        return self.runs.loc[~self.runs["done"], "job"].nunique() + self.other_jobs
 
 
 # Key of a budget -> its unit, and what a plan comes to in it.
@@ -86,7 +86,7 @@ def estimate(
     ----------
     runs : DataFrame
         Columns run, architecture, inputs, fraction, epochs; `images` where a run has a number of its own to train on
-        (a pre-training), else NaN.
+        (a pre-training), else NaN; `pack` where runs share jobs.
     alerts : mapping
         Number of alerts in train, val and test.
     rates : DataFrame
@@ -101,14 +101,17 @@ def estimate(
         Of a stored pixel, and of a triplet.
     """
     table = pd.DataFrame([_cost(run, alerts, rates, device, records or {}) for run in runs.to_dict("records")])
-    table = table.assign(inputs=runs["inputs"].to_numpy(), notice=NOTICE_SECONDS[executor])
+    job = runs.get("pack", runs["run"]).fillna(runs["run"]).to_numpy()
+    table = table.assign(inputs=runs["inputs"].to_numpy(), notice=NOTICE_SECONDS[executor], job=job)
+    starts = ~table["done"] & ~table["job"].where(~table["done"], table["run"]).duplicated()
+    table["hours"] += starts * START_SECONDS / 3600
     parameters = table["parameters"].sum()
     left = int((~table["done"]).sum())
     total = sum(alerts.values())
     stamps = total * (channels * STAMP_SIZE**2 * item_bytes + CATALOGUE_BYTES)
     predictions = len(table) * (alerts["val"] + alerts["test"]) * PREDICTION_BYTES
     return Plan(
-        runs=table[["run", "done", "hours", "guess", "source"]],
+        runs=table[["run", "job", "done", "hours", "guess", "source"]],
         device=device,
         concurrency=concurrency,
         other_jobs=other_jobs,
@@ -119,7 +122,7 @@ def estimate(
 
 
 def _cost(run: Mapping, alerts: Mapping[str, int], rates: pd.DataFrame, device: str, records: Mapping) -> dict:
-    """Hours of one run on one device, and where the number comes from."""
+    """Hours of one run on one device without the start of its job, and where the number comes from."""
     rate = rate_of(rates, run["architecture"], run["inputs"], device)
     record = records.get(run["run"])
     if record:
@@ -140,12 +143,12 @@ def _cost(run: Mapping, alerts: Mapping[str, int], rates: pd.DataFrame, device: 
 def _seconds(run: Mapping, alerts: Mapping[str, int], rate: Mapping) -> float:
     """Seconds of one run: epochs of training and validation, one test, and embeddings for a frozen fusion."""
     if run.get("images", math.nan) > 0:
-        return START_SECONDS + run["images"] * run["epochs"] * rate["ms_per_alert"] / 1000
+        return run["images"] * run["epochs"] * rate["ms_per_alert"] / 1000
     train, evaluated = alerts["train"] * run["fraction"], alerts["val"] * run["epochs"] + alerts["test"]
     training = train * run["epochs"] * rate["ms_per_alert"]
     evaluation = evaluated * rate["ms_per_alert"] * FORWARD_SHARE
     once = (train * FUSION_VIEWS + alerts["val"] + alerts["test"]) * rate["image_ms"] * FORWARD_SHARE
-    return START_SECONDS + (training + evaluation + once) / 1000
+    return (training + evaluation + once) / 1000
 
 
 def rate_of(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:
@@ -219,15 +222,19 @@ def _input_size(record: Mapping) -> str | int:
 
 
 def read_records(folder: str | Path) -> dict[str, dict]:
-    """Run -> run.json, for the finished runs of a study's folder `results/{study}`."""
-    runs = Path(folder) / "runs"
-    paths = sorted(runs.glob("*/f*/s*/run.json"))
-    return {str(path.parent.relative_to(runs)): {**read_json(path), "run": str(path.parent)} for path in paths}
+    """Run -> run.json, for the finished runs of a study's folder `results/{study}`, also those kept of a failed job."""
+    found = {}
+    for root, place in (("checkpoints", "finished/run.json"), ("runs", "run.json")):
+        for path in sorted((Path(folder) / root).glob(f"*/f*/s*/{place}")):
+            run = "/".join(path.relative_to(Path(folder) / root).parts[:3])
+            found[run] = {**read_json(path), "run": str(Path(folder) / run)}
+    return found
 
 
 def _wall_seconds(table: pd.DataFrame, concurrency: int) -> float:
-    """Length of the queue: each run takes the next free place; fusions come last, since they need other runs."""
+    """Length of the queue: each job takes the next free place; fusions come last, since they need other runs."""
     left = table[~table["done"]].assign(late=lambda rows: rows["inputs"] == "fusion")
+    left = left.groupby("job", sort=False).agg({"hours": "sum", "notice": "first", "late": "first"})
     left = left.sort_values("late", kind="stable")
     free = [0.0] * concurrency
     for hours, notice in left[["hours", "notice"]].itertuples(index=False):

@@ -12,7 +12,7 @@ import yaml
 
 from .dataset import read_catalogue
 from .errors import StudyError
-from .grid import expand_grid
+from .grid import assign_packs, expand_grid
 from .launch.profile import device_of, read_profile
 from .plan import LIMITS, Plan, check_budget, describe, estimate, load_rates, read_records, sized
 from .settings import override, resolve_study
@@ -104,13 +104,14 @@ def plan_study(
 
 
 def training_runs(settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The grid with the epochs of each run (most epochs: early stopping is not counted on)."""
+    """The grid with the job and the epochs of each run (most epochs: early stopping is not counted on)."""
     grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
     recipe = {key: value for key, value in settings["training"].items() if key != "overrides"}
     overrides = settings["training"].get("overrides", {})
     traits = grid[["architecture", "pretraining", "inputs"]].to_numpy()
     epochs = [override(recipe, overrides, *row)["epochs"] for row in traits]
-    return grid.assign(epochs=epochs, architecture=[_network(settings, name) for name in grid["architecture"]])
+    networks = [_network(settings, name) for name in grid["architecture"]]
+    return grid.assign(epochs=epochs, architecture=networks, pack=assign_packs(grid, settings.get("packing", 0)))
 
 
 def _network(settings: Mapping[str, Any], architecture: str) -> str:

@@ -165,5 +165,5 @@ def _noted(pack: Pack, specs: Iterable[RunSpec], failures: dict[str, str]) -> It
         for spec in specs:
             failures[spec.run] = reason
             print(f"{spec.name}: failed: {reason}", file=sys.stderr, flush=True)
-            with contextlib.suppress(OSError):  # the disk may be what failed
+            with contextlib.suppress(StudyError):  # the disk may be what failed
                 write_json(pack.checkpoints / spec.run / FAILED, {"reason": reason, "updated": time.time()})
