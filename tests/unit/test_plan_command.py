@@ -119,3 +119,28 @@ def test_a_budget_says_how_many_alerts_there_are_until_they_are_counted(tmp_path
     settings = settings_of("demo") | {"data": {"source": "btsbot"}, "budget": {"alerts": 1000}}
     assert sum(plan_command.count_alerts(settings, tmp_path).values()) == 1000
     assert sum(plan_command.count_alerts(settings, tmp_path, given=10).values()) == 10
+
+
+def test_the_full_study_needs_at_most_60_jobs_with_a_gpu():
+    settings = settings_of("btsbot")
+    runs = plan_command.training_runs(settings)
+    timings = set(settings["grid"]["architectures"])
+    assert len(runs) == 375
+    assert runs["pack"].nunique() + len(plan_command.pretrainings(settings)) + len(timings) == 58
+    # No job trains more than two networks with all objects, nor more than one that takes hours.
+    trained = runs[runs["inputs"] == "image"].groupby("pack")["fraction"].sum()
+    assert trained.max() <= 2
+    assert trained[trained.index.str.contains("maxvit_tiny")].max() == 1
+
+
+@pytest.mark.parametrize("study", ["demo", "ztf"])
+def test_a_laptop_trains_long_runs_alone_and_short_ones_together(study):
+    packs = plan_command.training_runs(settings_of(study)).groupby("pack")
+    sizes = packs.size()
+    assert len(sizes) == 21
+    assert sizes["train_metadata_net-none-metadata_0"] == 6
+    assert sizes["train_metadata_net-none-metadata-permuted_0"] == 8
+    whole = packs["fraction"].max()[lambda most: most == 1].index
+    images = [pack for pack in whole if "-image_" in pack]
+    assert len(images) == 9
+    assert sizes[images].eq(1).all()

@@ -37,8 +37,8 @@ CHECKPOINT_COPIES = 4  # weights, best weights, two moments of the optimizer
 class Plan:
     """Cost of a study.
 
-    `runs` has one row per run: run, job, done, hours (of one device), guess, source. `wall_seconds` is for what is left,
-    at `concurrency` jobs at once. `disk_bytes` stays, `scratch_bytes` is the checkpoints of what runs at once.
+    `runs` has one row per run: run, job, done, hours (of one device), guess, source. `wall_seconds` is for what is
+    left, at `concurrency` jobs at once. `disk_bytes` stays, `scratch_bytes` is the checkpoints of what runs at once.
     """
 
     runs: pd.DataFrame
