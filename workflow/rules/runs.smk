@@ -84,7 +84,7 @@ def inherit_resources():
 
     A profile names rules, and packs are rules of their own: without this a pack would get the default resources, on
     Slurm no GPU and an hour. Snakemake reads these settings when the first rule is defined, and hands them on to the
-    Snakemake inside each Slurm job, so this comes before all rules. What is set for a single pack counts more.
+    Snakemake inside each Slurm job, so this comes before all rules. What is set for a single pack counts instead.
     """
     settings = workflow.resource_settings
     for name in ("overwrite_resources", "overwrite_threads"):
