@@ -100,11 +100,7 @@ def estimate(
     item_bytes, channels : int
         Of a stored pixel, and of a triplet.
     """
-    table = pd.DataFrame([_cost(run, alerts, rates, device, records or {}) for run in runs.to_dict("records")])
-    job = runs.get("pack", runs["run"]).fillna(runs["run"]).to_numpy()
-    table = table.assign(inputs=runs["inputs"].to_numpy(), notice=NOTICE_SECONDS[executor], job=job)
-    starts = ~table["done"] & ~table["job"].where(~table["done"], table["run"]).duplicated()
-    table["hours"] += starts * START_SECONDS / 3600
+    table = _costs(runs, alerts, rates, device, records or {}).assign(notice=NOTICE_SECONDS[executor])
     parameters = table["parameters"].sum()
     left = int((~table["done"]).sum())
     total = sum(alerts.values())
@@ -119,6 +115,17 @@ def estimate(
         disk_bytes=float(stamps + predictions + 2 * 4 * parameters),
         scratch_bytes=float(min(concurrency, left) * CHECKPOINT_COPIES * 4 * table["parameters"].max()),
     )
+
+
+def _costs(
+    runs: pd.DataFrame, alerts: Mapping[str, int], rates: pd.DataFrame, device: str, records: Mapping
+) -> pd.DataFrame:
+    """Hours of every run, those of a job's start with the first run that it still has to do."""
+    table = pd.DataFrame([_cost(run, alerts, rates, device, records) for run in runs.to_dict("records")])
+    jobs = runs.get("pack", runs["run"]).fillna(runs["run"])
+    table = table.assign(inputs=runs["inputs"].to_numpy(), job=jobs.to_numpy())
+    first = ~table["done"] & ~table["job"].where(~table["done"], table["run"]).duplicated()
+    return table.assign(hours=table["hours"] + first * START_SECONDS / 3600)
 
 
 def _cost(run: Mapping, alerts: Mapping[str, int], rates: pd.DataFrame, device: str, records: Mapping) -> dict:
