@@ -4,19 +4,22 @@ one    a process a run: start of Python, import of torch, opening of the data, t
 pack   all runs in one process
 kept   the pack once more, after its outputs were removed: all runs are given back and none is trained
 
-Each round takes every way once. The table gives medians over the rounds of the wall seconds per run, and of what is not
-training (wall seconds less the seconds that run.json counts). On Slurm each job costs two more Snakemakes and up to
-three minutes until its end is seen, which is not in here.
+Each round takes every way once. The table gives medians over the rounds, per run: wall seconds, those of them that are
+not training (less what run.json counts), and seconds of the processor, which neighbours disturb less. On Slurm each job
+costs two more Snakemakes and up to three minutes until its end is seen, which is not in here.
 
     PYTHONPATH=workflow:tests python benchmarks/packing.py --runs 8 --rounds 3 --output packing.csv
 
-MEASURED
+Measured on one of two cores, 4 runs, 1 round, processor seconds per run: one 6.04, pack 1.81, kept 0.81. So a start
+costs some 5.6 s, and a short metadata run 0.4 s. The machine was shared, wall seconds were 3 to 9 times as long (6 runs,
+medians of 3 rounds: one 26.9, pack 5.2, kept 1.8).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -42,15 +45,21 @@ def make_data(folder: Path) -> list[str]:
     return ["--dataset", str(dataset), "--catalogue", str(catalogue)]
 
 
-def train(data: list[str], folder: Path, seeds: list[int]) -> float:
-    """Wall seconds of one process that trains these seeds."""
+def processor_seconds() -> float:
+    """What all ended children have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def train(data: list[str], folder: Path, seeds: list[int]) -> tuple[float, float]:
+    """Wall and processor seconds of one process that trains these seeds."""
     words = ["-m", "alertgrid", "train", *data, "--architecture", "metadata_net", "--pretraining", "none"]
     words += ["--inputs", "metadata", "--training", json.dumps(RECIPE), "--device", "cpu", "--threads", "1"]
     words += ["--runs", str(folder / "runs"), "--checkpoints", str(folder / "checkpoints")]
     words += [word for seed in seeds for word in ("--run", "1", str(seed), "0")]
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), processor_seconds()
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, processor_seconds() - used
 
 
 def trained_seconds(folder: Path) -> float:
@@ -58,15 +67,17 @@ def trained_seconds(folder: Path) -> float:
     return sum(read_json(path)["wall_seconds"] for path in (folder / "runs" / CELL).rglob("run.json"))
 
 
-def measure(data: list[str], folder: Path, seeds: list[int]) -> list[dict]:
-    """One round: every way once."""
+def measure(data: list[str], folder: Path, seeds: list[int]) -> list[tuple[str, float, float, float]]:
+    """One round, every way once: way, wall seconds, those beside training, processor seconds."""
     rows = []
     for way, groups in (("one", [[seed] for seed in seeds]), ("pack", [seeds])):
-        wall = sum(train(data, folder / way, group) for group in groups)
-        rows.append({"way": way, "wall": wall, "beside": wall - trained_seconds(folder / way)})
+        wall, processor = (
+            sum(part) for part in zip(*(train(data, folder / way, group) for group in groups), strict=True)
+        )
+        rows.append((way, wall, wall - trained_seconds(folder / way), processor))
     shutil.rmtree(folder / "pack" / "runs")
-    wall = train(data, folder / "pack", seeds)
-    return [*rows, {"way": "kept", "wall": wall, "beside": wall}]
+    wall, processor = train(data, folder / "pack", seeds)
+    return [*rows, ("kept", wall, wall, processor)]
 
 
 def main() -> None:
@@ -80,8 +91,9 @@ def main() -> None:
         folder = Path(name)
         data, seeds = make_data(folder), list(range(options.runs))
         rounds = [measure(data, folder / str(number), seeds) for number in range(options.rounds)]
-    table = pd.DataFrame([row for rows in rounds for row in rows]).groupby("way", sort=False).median()
-    table = (table / options.runs).add_suffix("_seconds_per_run").round(3).reset_index()
+    columns = ["way", "wall_seconds", "beside_training_seconds", "processor_seconds"]
+    table = pd.DataFrame([row for rows in rounds for row in rows], columns=columns).groupby("way", sort=False).median()
+    table = (table / options.runs).round(2).reset_index()
     print(table.to_string(index=False))
     if options.output:
         write_csv(options.output, table)
