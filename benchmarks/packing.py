@@ -11,8 +11,8 @@ costs two more Snakemakes and up to three minutes until its end is seen, which i
     PYTHONPATH=workflow:tests python benchmarks/packing.py --runs 8 --rounds 3 --output packing.csv
 
 Measured on one of two cores, 4 runs, 1 round, processor seconds per run: one 6.04, pack 1.81, kept 0.81. So a start
-costs some 5.6 s, and a short metadata run 0.4 s. The machine was shared, wall seconds were 3 to 9 times as long (6 runs,
-medians of 3 rounds: one 26.9, pack 5.2, kept 1.8).
+costs some 5.6 s, and a short metadata run 0.4 s. The machine was shared, so wall seconds were 3 to 9 times as long
+(6 runs, medians of 3 rounds: one 26.9, pack 5.2, kept 1.8).
 """
 
 from __future__ import annotations
