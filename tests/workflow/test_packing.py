@@ -31,7 +31,7 @@ def packed(tmp_path_factory) -> Project:
 def failed(packed) -> Project:
     """The study after a start in which that run failed."""
     with hold(packed.folder / "results/toy/checkpoints" / FAILING / "lock.json", "training by somebody else"):
-        result = packed.snakemake("--retries", "0", "--", "results/toy/grid.csv", LAST, seconds=200)
+        result = packed.snakemake("--retries", "0", "--", "results/toy/grid.csv", LAST)
     said = result.stdout + result.stderr
     assert result.returncode != 0
     assert f"error: {FAILING}: " in said
@@ -110,7 +110,7 @@ def test_the_next_start_trains_what_is_missing_and_a_third_has_nothing_to_do(fai
 def test_a_new_seed_trains_only_its_own_runs(failed):
     failed.edit("config.yaml", "seeds: [0, 1]", "seeds: [0, 1, 2]")
     failed.edit("config.yaml", "packing: 2", "packing: 3")
-    result = failed.snakemake("--", LAST.replace("s1", "s2"), seconds=200)
+    result = failed.snakemake("--", LAST.replace("s1", "s2"))
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
     for job, cell in ((f"train_{IMAGE}_0", IMAGE), (f"train_{METADATA}_0", METADATA), (f"fuse_{FUSION}_0", FUSION)):
         log = log_of(failed, job)
