@@ -140,8 +140,8 @@ def draw_true(settings: Settings, rng: np.random.Generator) -> Event:
 def draw_dim(settings: Settings, rng: np.random.Generator) -> Event:
     """A supernova that stays fainter.
 
-    ASSUME: spectra, without which nobody knows a supernova, are taken of fewer and fewer as they grow faint; half of the
-    dims of BTSbot's kind peak within 0.5 mag of the limit, so that dims and trues look alike away from the peak.
+    ASSUME: spectra, without which nobody knows a supernova, are taken of fewer and fewer as they grow faint; half of
+    the dims of BTSbot's kind peak within 0.5 mag of the limit, so that dims and trues look alike away from the peak.
     """
     return _supernova(settings, rng, settings.bright_peak, max(settings.depth - 0.3, settings.bright_peak + 0.3), -0.45)
 
