@@ -1,4 +1,4 @@
-"""How long does the report's table making take, and how much memory? Generated predictions at any size.
+"""How long does a report take, and how much memory? Tables, figures, page and cards from generated predictions.
 
 The catalogue has four source sets with several alerts per object; each run scores its alerts with a skill of its own.
 The size asked of the report is 420 runs of 100,000 test alerts in under 60 s and 4 GB.
@@ -16,9 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from alertgrid.cards import write_cards, write_checklist
 from alertgrid.dataset import write_catalogue
+from alertgrid.figures import write_figures
 from alertgrid.files import write_csv, write_json
 from alertgrid.grid import cell_name, run_name
+from alertgrid.page import write_page
 from alertgrid.predictions import write_predictions
 from alertgrid.tables import write_tables
 from scipy import special
@@ -77,7 +80,8 @@ def make_runs(folder: Path, table: pd.DataFrame, runs: pd.DataFrame) -> None:
         skill = 0.0 if row.labels == "permuted" else 3 + 0.5 * np.log(row.fraction) + 0.5 * (row.pretraining != "none")
         latent = (skill + rng.normal(0, 0.1)) * (table["label"] - 0.5) + effect + rng.normal(0, 1, len(table))
         target = folder / row.run
-        score = special.expit(latent.to_numpy())
+        # Networks answer in float32, so that sure scores tie.
+        score = special.expit(latent.to_numpy(np.float32)).astype(float)
         write_predictions(target / "predictions.h5", table["candid"], table["split"], score, {"cell": row.cell})
         sizes = {"n_train_sources": int(40000 * row.fraction), "n_train_alerts": int(800000 * row.fraction)}
         cost = {"wall_seconds": 600.0, "alerts_per_second": 5000.0, "peak_memory_bytes": 2**31, "device": "cpu"}
@@ -90,6 +94,19 @@ def make_runs(folder: Path, table: pd.DataFrame, runs: pd.DataFrame) -> None:
         write_csv(target / "history.csv", pd.DataFrame({**history, "alerts_per_second": 5000.0, "best": 1}))
 
 
+def timings(runs: pd.DataFrame) -> pd.DataFrame:
+    """A timing table of every architecture, as the rule would have measured it."""
+    rows = []
+    for architecture, inputs in runs[["architecture", "inputs"]].drop_duplicates().itertuples(index=False):
+        for batch in (1, 8, 64, 256, 1024):
+            rate = 1000.0 * batch / (batch + 30)
+            row = {"architecture": architecture, "inputs": inputs, "input_size": 63, "device": "a GPU", "batch": batch}
+            row |= {"precision": "fp32", "mode": "eager", "latency_ms": 1e3 * batch / rate, "throughput": rate}
+            row |= {"throughput_low": 0.9 * rate, "throughput_high": 1.1 * rate, "peak_memory_mb": 10.0 * batch}
+            rows.append(row | {"parameters": 1e6, "gflops": 1.0, "weights_mb": 4.0, "relative_to_custom": 1.0})
+    return pd.DataFrame(rows)
+
+
 def study(folder: Path, arguments: argparse.Namespace) -> pd.DataFrame:
     """Generate a finished study in a folder; returns its grid."""
     table = catalogue(arguments.alerts, arguments.per_source, np.random.default_rng(1))
@@ -97,6 +114,7 @@ def study(folder: Path, arguments: argparse.Namespace) -> pd.DataFrame:
     make_runs(folder / "runs", table, runs)
     write_catalogue(folder / "catalogue.h5", table.drop(columns="effect"))
     write_csv(folder / "grid.csv", runs)
+    write_csv(folder / "timing.csv", timings(runs))
     return runs
 
 
@@ -106,26 +124,45 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def report(folder: Path, workers: int) -> None:
+    """Make the whole report of a study and print what each part took."""
+    inputs = {"catalogue": folder / "catalogue.h5", "grid": folder / "grid.csv", "runs": folder / "runs"}
+    tables, figures = folder / "tables", folder / "figures"
+    parts = {
+        "tables": lambda: write_tables(
+            **inputs, timing=[folder / "timing.csv"], output=tables, external=["other_score"], workers=workers
+        ),
+        "figures": lambda: write_figures(tables, figures, catalogue=inputs["catalogue"], workers=workers),
+        "page": lambda: write_page(folder / "index.html", study="scale", tables=tables, figures=[figures]),
+        "cards": lambda: write_cards(tables, folder / "cards", study="scale"),
+        "checklist": lambda: write_checklist(tables, folder / "checklist.md", study="scale"),
+    }
+    whole, busy = 0.0, processor_seconds()
+    for name, make in parts.items():
+        start, before = time.perf_counter(), processor_seconds()
+        make()
+        seconds = time.perf_counter() - start
+        whole += seconds
+        print(f"{name:10s} {seconds:6.1f} s, {processor_seconds() - before:6.1f} s of processor time", flush=True)
+    print(f"{'together':10s} {whole:6.1f} s, {processor_seconds() - busy:6.1f} s of processor time")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     for name, default in (("cells", 14), ("fractions", 6), ("seeds", 5), ("alerts", 100_000), ("per_source", 20)):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="write the study and its tables into this folder")
+    parser.add_argument("--keep", type=Path, help="generate the study in this folder, or use the one that is there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
-        runs = study(folder, arguments)
-        inputs = {"catalogue": folder / "catalogue.h5", "grid": folder / "grid.csv", "runs": folder / "runs"}
-        start, busy = time.perf_counter(), processor_seconds()
-        tables = write_tables(**inputs, output=folder / "tables", external=["other_score"], workers=arguments.workers)
-        seconds, busy = time.perf_counter() - start, processor_seconds() - busy
+        kept = (folder / "grid.csv").exists()
+        runs = pd.read_csv(folder / "grid.csv") if kept else study(folder, arguments)
+        print(f"{len(runs)} runs x {arguments.alerts} test alerts, {arguments.workers} processes")
+        report(folder, arguments.workers)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{len(runs)} runs x {arguments.alerts} test alerts: {seconds:.1f} s with {arguments.workers} processes")
-    print(f"{busy:.1f} s of processor time in all processes together")
-    print(f"peak memory {own:.2f} GiB in the parent, {child:.2f} GiB in the largest child")
-    print({name: len(frame) for name, frame in tables.items()})
+    print(f"peak memory {own:.2f} GiB in the parent, {child:.2f} GiB in the largest of the others")
 
 
 if __name__ == "__main__":

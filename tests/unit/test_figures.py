@@ -283,4 +283,16 @@ def test_captions_are_escaped_for_snakemakes_own_report(tmp_path):
     from docutils.core import publish_parts
 
     text = "cell_a_ with `quotes`, *stars*, |bars| and a back\\slash"
-    assert text in publish_parts(writing.escape(text), writer_name="html")["body"]
+    assert text in publish_parts(writing.escape(text), writer="html")["body"]
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_same_as_one(tmp_path):
+    tables = synthetic_report.write_tables(tmp_path / "tables")
+    for name in ("history", "performance", "policies"):  # fewer, for time
+        (tables / f"{name}.csv").unlink()
+    alone, together = (figures.write_figures(tables, tmp_path / str(n), workers=n) for n in (1, 2))
+    assert list(alone["figures"]) == list(together["figures"])
+    assert alone == together
+    for path in sorted((tmp_path / "1").iterdir()):
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name

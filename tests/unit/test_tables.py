@@ -13,7 +13,7 @@ import pytest
 from alertgrid.dataset import read_catalogue, write_catalogue
 from alertgrid.errors import StudyError
 from alertgrid.predictions import read_predictions, write_predictions
-from alertgrid.tables import SCHEMAS, write_tables
+from alertgrid.tables import SCHEMAS, write, write_tables
 from alertgrid.tables import latex as latex_tables
 from alertgrid.tables.data import missing_values, refusals
 from alertgrid.tables.testset import Incomplete, Part
@@ -239,7 +239,8 @@ def test_nothing_finished_still_makes_a_report(copy):
     assert not (copy / "tables" / "latex" / "performance.tex").exists()
 
 
-def test_two_processes_give_the_same_tables(study, tables, tmp_path):
+def test_two_processes_give_the_same_tables(study, tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "WORTH_PROCESSES", 0)
     options = {"external": ["other_score"], "policies": [{"name": "keen", "score": 0.2}], "threshold": "f1"}
     found = write_tables(**inputs(study), output=tmp_path, workers=2, replicates=100, **options)
     for name, frame in tables.items():

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import StudyError
-from .ranking import Ranking, average_precision, roc_auc
+from .ranking import Ranking, areas, average_precision, roc_auc
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -264,8 +264,7 @@ def stratified(
         table = {name: confusion_value(name, counts) for name in CONFUSION}
         table["brier"] = _quotient(np.bincount(code, square[inside], size), n)
         table["ece"] = _quotient(np.abs(gaps).sum(axis=1), n)
-        for position, name in enumerate(names):
-            part = ranking.take(codes == position)
-            result[name] = {"roc_auc": roc_auc(part)[0], "average_precision": average_precision(part)[0]}
+        for position, (name, part) in enumerate(zip(names, ranking.split(codes, size), strict=True)):
+            result[name] = dict(zip(RANK, areas(part), strict=True))
             result[name].update({metric: float(column[position]) for metric, column in table.items()})
     return result

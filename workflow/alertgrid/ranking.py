@@ -33,18 +33,50 @@ class Ranking:
         group = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]) if len(score) else np.zeros(0, int)
         return cls(order, np.asarray(label, bool)[order], group)
 
-    def take(self, member: np.ndarray) -> Ranking:
-        """The ranking among the alerts where `member`, (n,) bool in the alerts' own order."""
-        keep = np.flatnonzero(member[self.order])
-        group = self.group[keep]
-        renumbered = np.cumsum(np.diff(group, prepend=group[:1]) != 0)
-        return Ranking(self.order[keep], self.positive[keep], renumbered)
+    def split(self, codes: np.ndarray, size: int) -> list[Ranking]:
+        """The rankings among the alerts of each stratum, at the cost of one sort of small integers.
+
+        Parameters
+        ----------
+        codes : (n,) int
+            Stratum of each alert in the alerts' own order, 0 to size - 1; -1: in none.
+        size : int
+        """
+        code = codes[self.order]
+        if size == 1 and code.min(initial=0) == 0:
+            return [self]
+        # Stable, so that within a stratum the scores still fall; NumPy sorts integers of 16 bits by radix.
+        place = np.argsort(code.astype(np.int16), kind="stable")
+        ends = np.cumsum(np.bincount(code + 1, minlength=size + 1))
+        order, positive, group = (values[place] for values in (self.order, self.positive, self.group))
+        parts = [slice(*ends[i : i + 2]) for i in range(size)]
+        return [Ranking(order[part], positive[part], _renumbered(group[part])) for part in parts]
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Positives and all alerts per tie group, highest score first."""
         size = int(self.group[-1]) + 1 if len(self.group) else 0
         positives = np.bincount(self.group[self.positive], minlength=size)
         return positives, np.bincount(self.group, minlength=size)
+
+
+def _renumbered(group: np.ndarray) -> np.ndarray:
+    """Rising numbers without gaps."""
+    return np.cumsum(np.diff(group, prepend=group[:1]) != 0)
+
+
+def areas(ranking: Ranking) -> tuple[float, float]:
+    """`roc_auc` and `average_precision` without their influences; what they share is counted once."""
+    positives, size = ranking.counts()
+    negatives = size - positives
+    n_positive, n_negative = positives.sum(), negatives.sum()
+    if n_positive == 0:
+        return np.nan, np.nan
+    true, false = np.cumsum(positives), np.cumsum(negatives)
+    precision = float((true / (true + false) * positives).sum() / n_positive)
+    if n_negative == 0:
+        return np.nan, precision
+    below = n_negative - false + negatives / 2
+    return float((below * positives).sum() / (n_positive * n_negative)), precision
 
 
 def roc_auc(ranking: Ranking, influence: bool = False) -> tuple[float, np.ndarray | None]:

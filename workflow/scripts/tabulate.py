@@ -16,5 +16,6 @@ write_tables(
     entrants=snakemake.input.entrants,
     runs=snakemake.params.runs,
     output=snakemake.output[0],
+    workers=snakemake.threads,
     **snakemake.params.settings,
 )

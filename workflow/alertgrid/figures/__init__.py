@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from . import calibration, curves, dataset, efficiency, performance, policies, timing
 from .gallery import contact_sheet, example_gallery
 from .words import PRIMARY
-from .writing import Plan, write_drawings
+from .writing import Plan, write_captions, write_drawings, write_plan
 
 __all__ = ["contact_sheet", "example_gallery", "plan_figures", "read_tables", "write_figures"]
 
@@ -53,7 +56,12 @@ def read_tables(folder: str | Path, skip: Collection[str] = ("metrics",)) -> dic
 
 
 def write_figures(
-    tables: str | Path, output: str | Path, *, catalogue: str | Path | None = None, metrics: Sequence[str] = PRIMARY
+    tables: str | Path,
+    output: str | Path,
+    *,
+    catalogue: str | Path | None = None,
+    metrics: Sequence[str] = PRIMARY,
+    workers: int = 1,
 ) -> dict:
     """Write all figures of the report that do not need stamps.
 
@@ -67,13 +75,40 @@ def write_figures(
         catalogue.h5, for the figures of the dataset.
     metrics : sequence of str
         Metrics of the forest plots; the first orders the cells and is the one set against cost.
+    workers : int
+        Processes.
 
     Returns
     -------
     dict
         Content of captions.json: "figures" by name, and "skipped" with the reason of each figure left out.
     """
-    return write_drawings(output, plan_figures(read_tables(tables), dataset.load_catalogue(catalogue), metrics))
+    if workers <= 1:
+        return write_drawings(output, _prepared(tables, catalogue, metrics))
+    # Spawned, not forked: a fork of a process with threads (BLAS) may hang.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (tables, catalogue, metrics)) as pool:
+        count = len(plan_figures({}, None))
+        # The last plans first: curves are the most work, and begun late they would keep one process busy alone.
+        jobs = [pool.submit(_write_prepared, output, number) for number in reversed(range(count))]
+        return write_captions(output, [job.result() for job in reversed(jobs)])
+
+
+_PLANS: list[Plan] = []
+
+
+def _prepare(*inputs: Any) -> None:
+    """Read the tables in a worker process, once."""
+    _PLANS[:] = _prepared(*inputs)
+
+
+def _prepared(tables: str | Path, catalogue: str | Path | None, metrics: Sequence[str]) -> list[Plan]:
+    """Every figure of the report, ready to be drawn."""
+    return plan_figures(read_tables(tables), dataset.load_catalogue(catalogue), metrics)
+
+
+def _write_prepared(output: str | Path, number: int) -> dict:
+    """Draw one plan in a worker process."""
+    return write_plan(output, _PLANS[number])
 
 
 def plan_figures(

@@ -12,6 +12,7 @@ import matplotlib.image
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -84,7 +85,7 @@ def new_figure(width: float, height: float) -> Figure:
 def save(drawing: Drawing, folder: str | Path) -> list[str]:
     """Write `<name>.pdf` and `<name>.png`; same content, same bytes. Returns the two file names."""
     figure, names = drawing.figure, [f"{drawing.name}.pdf", f"{drawing.name}.png"]
-    # `savefig` draws everything twice; drawing the pixels by hand halves the time, and solves the layout once for both.
+    # `savefig` draws everything twice; each canvas asked by itself draws once, and the layout is solved once for both.
     figure.set_dpi(PNG_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -92,7 +93,7 @@ def save(drawing: Drawing, folder: str | Path) -> list[str]:
     with atomic_path(Path(folder) / names[1]) as temporary:
         mpl.image.imsave(temporary, canvas.buffer_rgba(), format="png", dpi=PNG_DPI, metadata={"Software": None})
     with atomic_path(Path(folder) / names[0]) as temporary:
-        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return names
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..files import write_json, write_text
 from .style import Drawing, Skip, save
 
+KEYS = ("figures", "skipped")
 Plan = tuple[str, str, Callable[[], Iterable[Drawing]]]
 
 
@@ -27,16 +28,27 @@ def write_drawings(output: str | Path, plans: Iterable[Plan]) -> dict:
     dict
         {"figures": {name: {section, title, caption, width_in, files}}, "skipped": {name: reason}}.
     """
-    captions: dict = {"figures": {}, "skipped": {}}
-    for section, name, draw in plans:
-        try:
-            for drawing in draw():
-                captions["figures"][drawing.name] = _entry(section, drawing, save(drawing, output))
-                write_text(Path(output) / f"{drawing.name}.rst", escape(drawing.caption) + "\n")
-        except Skip as reason:
-            captions["skipped"][name] = str(reason)
-    write_json(Path(output) / "captions.json", captions)
+    return write_captions(output, [write_plan(output, plan) for plan in plans])
+
+
+def write_plan(output: str | Path, plan: Plan) -> dict:
+    """Draw and write the figures of one plan; what `write_drawings` returns, of these figures."""
+    section, name, draw = plan
+    captions: dict = {key: {} for key in KEYS}
+    try:
+        for drawing in draw():
+            captions["figures"][drawing.name] = _entry(section, drawing, save(drawing, output))
+            write_text(Path(output) / f"{drawing.name}.rst", escape(drawing.caption) + "\n")
+    except Skip as reason:
+        captions["skipped"][name] = str(reason)
     return captions
+
+
+def write_captions(output: str | Path, parts: Sequence[dict]) -> dict:
+    """Join what was said of the figures and write captions.json."""
+    joined: dict = {key: {name: said for part in parts for name, said in part[key].items()} for key in KEYS}
+    write_json(Path(output) / "captions.json", joined)
+    return joined
 
 
 def _entry(section: str, drawing: Drawing, files: list[str]) -> dict:

@@ -25,6 +25,7 @@ from .latex import write_latex
 from .settings import ReportSettings
 from .testset import TestSet, build_testset
 
+WORTH_PROCESSES = 1_000_000  # entrants times alerts; less is judged before a second process has started
 RISING = ("brier", "ece")  # metrics that are worse when they are greater
 
 
@@ -177,7 +178,7 @@ def evaluate_all(entrants: Sequence[Entrant], tests: TestSet, options: Options, 
             progress.step()
         return results
 
-    if workers <= 1:
+    if workers <= 1 or len(entrants) * len(tests.test.label) < WORTH_PROCESSES:
         return collect(evaluate(entrant, tests, options) for entrant in entrants)
     # Spawned, not forked: a fork of a process with threads (torch, BLAS) may hang.
     with ProcessPoolExecutor(workers, get_context("spawn"), _keep, (tests,)) as pool:
