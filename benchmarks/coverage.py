@@ -4,17 +4,21 @@ Each study draws test objects with several alerts each and several trainings who
 hold an effect of the object that all trainings share, one of the object and training, and noise per alert. The truth,
 the ROC AUC expected of another seed on all objects of the sky, follows from the normal distribution.
 
+Before, for normal data and any ratio of the two variances: what coverage must come out of the degrees of freedom used,
+by numerical integration, beside those of Satterthwaite. No study is drawn for that.
+
     PYTHONPATH=workflow python benchmarks/coverage.py [studies]
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from alertgrid.comparison import Interval, contrast, group
-from alertgrid.metrics import influences
+from alertgrid.comparison import Interval, combined_df, contrast, group
+from alertgrid.ranking import Ranking, roc_auc
 from scipy import special, stats
 
 
@@ -70,8 +74,9 @@ def _run(sky, rng, label, source, shared, shift):
     skill = sky.skill + shift + rng.normal(0, sky.spread)
     latent = skill * label + shared + rng.normal(0, sky.own, sky.sources)
     score = special.expit(latent[source] + rng.normal(0, 1, len(source)) - sky.skill / 2)
-    values, rows = influences(label[source], score, source, sky.sources, 0.5)
-    return values["roc_auc"], rows["roc_auc"]
+    ranking = Ranking.of(label[source], score)
+    value, alerts = roc_auc(ranking, influence=True)
+    return value, np.bincount(source[ranking.order], alerts, sky.sources)
 
 
 def coverage(sky: Sky, studies: int, seed: int = 0) -> dict[str, float]:
@@ -91,6 +96,38 @@ def holds(interval: Interval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 
+def expected_coverage(ratio: float, seeds: int, df_of: Callable[[float, float, int], float]) -> float:
+    """Coverage of a 95 % interval whose one variance is known and whose other one comes from the spread of few seeds.
+
+    Parameters
+    ----------
+    ratio : float
+        True variance of the mean over seeds, over the known variance.
+    seeds : int
+    df_of : callable
+        (known variance, estimated variance, its degrees of freedom) -> degrees of freedom of the quantile.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    place = ((nodes + 1) / 2) ** 2  # dense where the spread is small by luck
+    found = ratio * special.chdtri(seeds - 1, 1 - place) / (seeds - 1)
+    df = np.array([df_of(1.0, variance, seeds - 1) for variance in found])
+    half = np.sqrt(1 + found) * special.stdtrit(np.minimum(df, 1e9), 0.975)
+    inside = 2 * special.ndtr(half / np.sqrt(1 + ratio)) - 1
+    return float(weights * (nodes + 1) / 2 @ inside)
+
+
+def satterthwaite(known: float, estimated: float, df: int) -> float:
+    """Degrees of freedom of the sum after Satterthwaite 1946."""
+    return (known + estimated) ** 2 * df / estimated**2
+
+
+def by_shares(known: float, estimated: float, df: int) -> float:
+    """Degrees of freedom as the report takes them."""
+    return combined_df((known, np.inf), (estimated, df))
+
+
+RATIOS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 256, 1e4)
+
 SKIES = {
     "300 objects, 3 seeds": Sky(),
     "300 objects, 2 seeds": Sky(seeds=2),
@@ -106,7 +143,12 @@ SKIES = {
 
 if __name__ == "__main__":
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    print(f"coverage of 95 % intervals, {studies} studies each")
+    print("expected coverage of 95 % intervals for normal data, least and greatest over all ratios of the variances")
+    for seeds in (2, 3, 4, 5, 10):
+        for name, df_of in (("Satterthwaite", satterthwaite), ("by shares", by_shares)):
+            shares = [expected_coverage(ratio, seeds, df_of) for ratio in RATIOS]
+            print(f"{seeds:3d} seeds, {name:14s} {min(shares):.3f} to {max(shares):.3f}")
+    print(f"coverage of 95 % intervals in simulated studies, {studies} each")
     for name, sky in SKIES.items():
         result = coverage(sky, studies)
         print(

@@ -62,8 +62,35 @@ def test_seeds_add_their_variance_without_the_part_seen_twice():
     assert member.interaction == pytest.approx(own)
     variance, df = total_variance([(1.0, member)])
     assert variance == pytest.approx(shared + (0.03**2 - own) / 3)
-    assert df < 7
+    sources_df = cluster_variance(INFLUENCE, CLASSES)[1]
+    seeds = 0.03**2 / 3
+    assert df == pytest.approx(variance / ((shared - own / 3) / sources_df + seeds / 2))
     assert "between seeds" in contrast([(1.0, member)]).method
+
+
+def test_variances_of_few_seeds_are_pooled():
+    assert comparison.pool([]) == (0.0, np.inf)
+    assert comparison.pool([(0.3, 2)]) == (0.3, pytest.approx(2))
+    assert comparison.pool([(0.3, 2), (0.3, 2)]) == (0.6, 4)  # equal ones: as many as both have, never more
+    assert comparison.pool([(1.0, 2), (0.2, 2)])[1] == pytest.approx(1.44 / (1.04 / 4) - 2)
+    assert comparison.pool([(1.0, 1), (0.0, 3)])[1] == pytest.approx(1)
+
+
+def test_degrees_of_freedom_are_weighted_by_shares():
+    assert comparison.combined_df((1.0, 8.0), (1.0, 2.0)) == pytest.approx(3.2)
+    assert comparison.combined_df((1.0, np.inf), (0.0, 2.0)) == np.inf
+    assert comparison.combined_df((0.0, 5.0), (1.0, 2.0)) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("seeds", "lowest"), [(2, 0.90), (3, 0.94), (5, 0.945)])
+def test_expected_coverage_at_any_ratio_of_the_variances(seeds, lowest):
+    simulation = load_coverage()
+    shares = [simulation.expected_coverage(ratio, seeds, simulation.by_shares) for ratio in simulation.RATIOS]
+    assert min(shares) > lowest
+    assert max(shares) < 0.965
+    # Either part alone has its exact interval.
+    assert shares[-1] == pytest.approx(0.95, abs=0.005)
+    assert simulation.expected_coverage(1e-6, seeds, simulation.by_shares) == pytest.approx(0.95, abs=0.002)
 
 
 def test_equal_seeds_leave_the_sources_alone():
@@ -198,7 +225,9 @@ def load_coverage():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["300 objects, 3 seeds", "300 objects, 5 seeds", "1000 objects, 3 seeds"])
+@pytest.mark.parametrize(
+    "name", ["300 objects, 3 seeds", "300 objects, 2 seeds", "300 objects, large spread of seeds, 3 seeds"]
+)
 def test_intervals_cover_what_they_claim(name):
     simulation = load_coverage()
     found = simulation.coverage(simulation.SKIES[name], 2000, seed=11)

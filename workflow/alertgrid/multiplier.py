@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .comparison import Group, cluster_variance, total_variance
+from .comparison import Group, sources_variance, total_variance
 
 
 class Bootstrap:
@@ -28,7 +28,7 @@ class Bootstrap:
 
     def replicate(self, member: Group) -> np.ndarray:
         """The figure of a group on every resampled test set, (replicates,), with a fresh draw of its seeds' mean."""
-        seeds = total_variance([(1.0, member)])[0] - cluster_variance(member.influence, member.classes)[0]
+        seeds = total_variance([(1.0, member)])[0] - sources_variance([(1.0, member)])[0]
         noise = self.rng.standard_normal(len(self.counts)) * np.sqrt(max(seeds, 0.0))
         return member.estimate + self.counts @ member.influence.astype(np.float32) + noise
 

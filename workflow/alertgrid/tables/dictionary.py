@@ -69,7 +69,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "p_holm": ("", "p after Holm's correction over all rows of this metric"),
         "detectable": ("that of the metric", "smallest true difference found with 80 % power (or as configured)"),
         "se": ("that of the metric", "standard error of the difference"),
-        "df": ("", "degrees of freedom (Satterthwaite)"),
+        "df": ("", "degrees of freedom of Student's t: each part's 1 / df weighted by its share of the variance"),
         **_N_SEEDS,
         **_N_SOURCES,
         **_METHOD,
