@@ -296,3 +296,30 @@ def test_two_processes_draw_the_same_as_one(tmp_path):
     assert alone == together
     for path in sorted((tmp_path / "1").iterdir()):
         assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+
+
+def test_the_main_figures_come_in_both_widths(tmp_path):
+    tables = synthetic_report.write_tables(tmp_path / "tables")
+    for name in ("history", "policies", "differences", "multiplier", "calibration"):
+        (tables / f"{name}.csv").unlink()
+    found = figures.write_figures(tables, tmp_path / "figures")["figures"]
+    both = {name for name, entry in found.items() if "column" in entry}
+    assert {"performance", "efficiency_roc_auc", "efficiency_average_precision"} <= both
+    assert any(name.startswith("accuracy_cost") for name in both)
+    for name in both:
+        assert found[name]["width_in"] == style.PAGE_WIDTH
+        with Image.open(tmp_path / "figures" / found[name]["column"][1]) as picture:
+            assert picture.width == round(style.COLUMN_WIDTH * style.PNG_DPI)
+        assert (tmp_path / "figures" / found[name]["column"][0]).read_bytes().startswith(b"%PDF")
+
+
+def test_a_small_screen_gets_the_figure_drawn_for_one_column(tmp_path):
+    from alertgrid.page import write_page
+
+    tables = synthetic_report.write_tables(tmp_path / "tables")
+    for name in ("history", "policies", "differences", "multiplier", "calibration", "timing"):
+        (tables / f"{name}.csv").unlink()
+    figures.write_figures(tables, tmp_path / "figures")
+    text = write_page(tmp_path / "index.html", study="x", tables=tables, figures=[tmp_path / "figures"]).read_text()
+    assert text.count('<source media="(max-width: 700px)"') == 3
+    assert 'href="figures/column/performance.pdf"' in text

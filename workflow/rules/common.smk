@@ -272,7 +272,7 @@ def shown_figures(folder):
     """A folder of figures, each with its own title and caption in Snakemake's own report."""
     return report(
         directory(folder),
-        patterns=["{figure}.png"],
+        patterns=[r"{figure,[^/]+}.png"],  # not those below column/
         caption="../report/figures.rst",
         category=figure_section,
         labels=figure_labels,

@@ -44,20 +44,22 @@ def efficiency(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         with house_style():
             yield Drawing(
                 f"efficiency_{metric}",
-                _panels(rows, metric),
+                _panels(rows, metric, narrow=False),
                 f"Data efficiency: {metric_label(metric)}",
                 _caption(rows, tables.get("performance")),
+                _panels(rows, metric, narrow=True),
             )
 
 
-def _panels(table: pd.DataFrame, metric: str):
-    """Small multiples with common axes and one legend."""
+def _panels(table: pd.DataFrame, metric: str, narrow: bool):
+    """Small multiples with common axes and one legend; two side by side in one column, four on a page."""
     architectures = list(dict.fromkeys(table["architecture"]))
     kinds = table["inputs"] + np.where(table["stamps"].isin(["all", ""]), "", ", " + table["stamps"])
     table = table.assign(kind=kinds)
-    columns = min(len(architectures), 4)
+    columns = min(len(architectures), 2 if narrow else 4)
     rows = -(-len(architectures) // columns)
-    figure = new_figure(PAGE_WIDTH if columns > 1 else COLUMN_WIDTH, 0.6 + 1.9 * rows)
+    width = PAGE_WIDTH if columns > 1 and not narrow else COLUMN_WIDTH
+    figure = new_figure(width, 1.0 + 1.6 * rows if narrow else 0.6 + 1.9 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     looks = _looks(table)
     for axes, name in zip(grid.flat, architectures, strict=False):
@@ -70,7 +72,7 @@ def _panels(table: pd.DataFrame, metric: str):
     count_axis(grid[0, 0].xaxis, table["n_train_sources"])
     figure.supxlabel("Training sources", fontsize=7.5)
     figure.supylabel(metric_title(metric), fontsize=7.5)
-    _legend(figure, looks)
+    _legend(figure, looks, 2 if narrow else 4)
     return figure
 
 
@@ -99,13 +101,13 @@ def _curves(axes, table: pd.DataFrame, looks: Mapping[str, Mapping]) -> None:
     finish(axes)
 
 
-def _legend(figure, looks: Mapping[str, Mapping]) -> None:
+def _legend(figure, looks: Mapping[str, Mapping], columns: int) -> None:
     """Pre-trainings by colour, inputs by line and mark."""
     entries = [handle(f"pre-training: {name}", color=colour, linestyle="-") for name, colour in looks["colour"].items()]
     entries += [
         handle(kind, color="0.3", linestyle=line, marker=looks["marker"][kind]) for kind, line in looks["line"].items()
     ]
-    figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), 4), handlelength=2.6)
+    figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), columns), handlelength=2.6)
 
 
 def _caption(table: pd.DataFrame, performance: pd.DataFrame | None) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from .style import PAGE_WIDTH, Drawing, finish, handle, house_style, marker_map, new_figure, shade_map
+from .style import COLUMN_WIDTH, PAGE_WIDTH, Drawing, finish, handle, house_style, marker_map, new_figure, shade_map
 from .words import (
     choose_metrics,
     fraction_label,
@@ -46,19 +47,43 @@ def performance(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
     groups = [[cell for cell in cells if is_control(cell) == control] for control in (False, True)]
     groups = [group for group in groups if group]
     fractions = sorted(table.loc[table["architecture"] != "external", "fraction"].dropna().unique())
+    caption = _performance_caption(table, len(groups) > 1)
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 0.75 + ROW * (len(cells) + 1.5 * len(groups)))
-        heights = [len(group) + 0.6 for group in groups]
+        page, column = (_forests(table, shown, groups, fractions, narrow) for narrow in (False, True))
+        yield Drawing("performance", page, "Performance of every cell", caption, column)
+
+
+def _forests(
+    table: pd.DataFrame, shown: Sequence[str], groups: Sequence[Sequence[str]], fractions: Sequence[float], narrow: bool
+) -> Figure:
+    """Metrics side by side, or for one column below each other; controls below the other cells."""
+    rows = sum(len(group) for group in groups) + 1.5 * len(groups)
+    heights = [len(group) + 0.6 for group in groups]
+    external = bool((table["architecture"] == "external").any())
+    if narrow:
+        figure = new_figure(COLUMN_WIDTH, 0.8 + len(shown) * (0.2 + 1.25 * ROW * rows))
+        grid = figure.subplots(len(groups) * len(shown), 1, height_ratios=heights * len(shown), squeeze=False)
+        grid = grid.reshape(len(shown), len(groups)).T
+    else:
+        figure = new_figure(PAGE_WIDTH, 0.75 + ROW * rows)
         grid = figure.subplots(len(groups), len(shown), squeeze=False, sharey="row", height_ratios=heights)
-        for row, group in zip(grid, groups, strict=True):
-            for axes, metric in zip(row, shown, strict=True):
-                _forest(axes, table[table["metric"] == metric], group, fractions)
-                if metric == "roc_auc" and is_control(group[0]):
-                    axes.axvline(0.5, color="0.6", linewidth=0.8, zorder=0)
-        for axes, metric in zip(grid[-1], shown, strict=True):
-            axes.set_xlabel(metric_title(metric))
-        _legend(figure, fractions, external=bool((table["architecture"] == "external").any()))
-        yield Drawing("performance", figure, "Performance of every cell", _performance_caption(table, len(groups) > 1))
+    for row, group in zip(grid, groups, strict=True):
+        for axes, metric in zip(row, shown, strict=True):
+            _forest(axes, table[table["metric"] == metric], group, fractions)
+            if metric == "roc_auc" and is_control(group[0]):
+                axes.axvline(0.5, color="0.6", linewidth=0.8, zorder=0)
+            if narrow:
+                axes.set_yticks(range(len(group)), [_two_lines(cell) for cell in group], fontsize=6)
+    for axes, metric in zip(grid[-1], shown, strict=True):
+        axes.set_xlabel(metric_title(metric))
+    _legend(figure, fractions, external=external, columns=3 if narrow else None)
+    return figure
+
+
+def _two_lines(cell: str) -> str:
+    """Name of a cell with its architecture on a line of its own."""
+    architecture, _, rest = cell.partition("-")
+    return f"{architecture}\n{rest}" if rest else cell
 
 
 def _forest(axes: Axes, table: pd.DataFrame, cells: Sequence[str], fractions: Sequence[float]) -> None:
@@ -101,7 +126,14 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
     axes.locator_params(axis="x", nbins=6)
 
 
-def _legend(figure, fractions: Sequence[float], *, external: bool = False, tested: bool = False) -> None:
+def _legend(
+    figure: Figure,
+    fractions: Sequence[float],
+    *,
+    external: bool = False,
+    tested: bool = False,
+    columns: int | None = None,
+) -> None:
     """Explain the marks below the panels."""
     shades, markers = shade_map(fractions), marker_map(fractions)
     entries = [
@@ -114,9 +146,8 @@ def _legend(figure, fractions: Sequence[float], *, external: bool = False, teste
         entries.append(handle("p ≥ 0.05", color="0.3", marker="o", markerfacecolor="white"))
         entries.append(handle("too small to detect", color="0.92", linestyle="-", linewidth=4))
     title = "Share of the training sources"
-    figure.legend(
-        handles=entries, title=title, title_fontsize=6.5, loc="outside lower center", ncols=max(len(entries), 1)
-    )
+    columns = min(columns or len(entries), max(len(entries), 1))
+    figure.legend(handles=entries, title=title, title_fontsize=6.5, loc="outside lower center", ncols=max(columns, 1))
 
 
 def _performance_caption(table: pd.DataFrame, controls: bool) -> str:

@@ -56,12 +56,16 @@ _RC = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its file name (no suffix), title for the page and caption with n."""
+    """A figure with its file name (no suffix), title for the page and caption with n.
+
+    `column` is the same figure drawn for one column, where the page-wide one would not be readable in it.
+    """
 
     name: str
     figure: Figure
     title: str
     caption: str
+    column: Figure | None = None
 
 
 class Skip(Exception):
@@ -82,9 +86,9 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save(drawing: Drawing, folder: str | Path) -> list[str]:
+def save(figure: Figure, name: str, folder: str | Path) -> list[str]:
     """Write `<name>.pdf` and `<name>.png`; same content, same bytes. Returns the two file names."""
-    figure, names = drawing.figure, [f"{drawing.name}.pdf", f"{drawing.name}.png"]
+    names = [f"{name}.pdf", f"{name}.png"]
     # `savefig` draws everything twice; each canvas asked by itself draws once, and the layout is solved once for both.
     figure.set_dpi(PNG_DPI)
     canvas = FigureCanvasAgg(figure)

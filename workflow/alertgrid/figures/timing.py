@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .style import (
+    COLUMN_WIDTH,
     PAGE_WIDTH,
     Drawing,
     Skip,
@@ -43,8 +44,9 @@ def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) ->
     for device, rows in joined.groupby("device", sort=False):
         name = re.sub(r"[^a-z0-9]+", "_", str(device).lower()).strip("_")
         with house_style():
-            figure = _cost_panels(rows, metric)
-            yield Drawing(f"accuracy_cost_{name}", figure, f"Accuracy and cost: {device}", _cost_caption(rows, metric))
+            page, column = (_cost_panels(rows, metric, narrow) for narrow in (False, True))
+            title, caption = f"Accuracy and cost: {device}", _cost_caption(rows, metric)
+            yield Drawing(f"accuracy_cost_{name}", page, title, caption, column)
 
 
 def merge_repeats(timing: pd.DataFrame) -> pd.DataFrame:
@@ -64,25 +66,27 @@ def best_batch(timing: pd.DataFrame) -> pd.DataFrame:
     return timing.loc[best]
 
 
-def _cost_panels(table: pd.DataFrame, metric: str):
-    """Throughput on the left, memory on the right."""
+def _cost_panels(table: pd.DataFrame, metric: str, narrow: bool):
+    """Throughput on the left, memory on the right; in one column above and below."""
     memory = int(table["peak_memory_mb"].notna().any())
     panels = [("throughput", "Throughput (alerts/s)")] + [("peak_memory_mb", "Peak memory (MB)")] * memory
     colours = colour_map(sorted(set(table["architecture"])))
     markers = marker_map(dict.fromkeys(table["pretraining"]))
-    figure = new_figure(PAGE_WIDTH, 2.9)
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure = new_figure(COLUMN_WIDTH, 1.0 + 2.1 * len(panels)) if narrow else new_figure(PAGE_WIDTH, 2.9)
+    shape = (len(panels), 1) if narrow else (1, len(panels))
+    grid = figure.subplots(*shape, sharey=True, squeeze=False).ravel()
     area = _areas(table["parameters"])
     for axes, (column, label) in zip(grid, panels, strict=True):
         for (_, row), size in zip(table.iterrows(), area, strict=True):
             _cost_mark(axes, row, row[column], size, colours[row["architecture"]], markers[row["pretraining"]])
         _log_axis(axes, label)
-    grid[0].set_ylabel(metric_title(metric))
+    for axes in grid if narrow else grid[:1]:
+        axes.set_ylabel(metric_title(metric))
     entries = [handle(name, color=colour, marker="o") for name, colour in colours.items()]
     entries += [handle(f"pre-training: {name}", color="0.3", marker=mark) for name, mark in markers.items()]
     entries.append(handle("image only", color="0.3", marker="o"))
     entries.append(handle("with metadata", color="0.3", marker="o", markerfacecolor="white"))
-    figure.legend(handles=entries, loc="outside lower center", ncols=4)
+    figure.legend(handles=entries, loc="outside lower center", ncols=2 if narrow else 4)
     return figure
 
 

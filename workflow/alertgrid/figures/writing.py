@@ -19,14 +19,15 @@ def write_drawings(output: str | Path, plans: Iterable[Plan]) -> dict:
     Parameters
     ----------
     output : path
-        Folder for `<name>.pdf`, `<name>.png`, the caption as `<name>.rst`, and captions.json with all of them.
+        Folder for `<name>.pdf`, `<name>.png`, the caption as `<name>.rst`, and captions.json with all of them; figures
+        that are drawn for one column too lie in `column/`.
     plans : iterable of (section, name, function)
         Each function yields drawings; where it raises `Skip`, `name` is listed with the reason.
 
     Returns
     -------
     dict
-        {"figures": {name: {section, title, caption, width_in, files}}, "skipped": {name: reason}}.
+        {"figures": {name: {section, title, caption, width_in, files, column}}, "skipped": {name: reason}}.
     """
     return write_captions(output, [write_plan(output, plan) for plan in plans])
 
@@ -37,7 +38,7 @@ def write_plan(output: str | Path, plan: Plan) -> dict:
     captions: dict = {key: {} for key in KEYS}
     try:
         for drawing in draw():
-            captions["figures"][drawing.name] = _entry(section, drawing, save(drawing, output))
+            captions["figures"][drawing.name] = _entry(section, drawing, Path(output))
             write_text(Path(output) / f"{drawing.name}.rst", escape(drawing.caption) + "\n")
     except Skip as reason:
         captions["skipped"][name] = str(reason)
@@ -51,15 +52,19 @@ def write_captions(output: str | Path, parts: Sequence[dict]) -> dict:
     return joined
 
 
-def _entry(section: str, drawing: Drawing, files: list[str]) -> dict:
-    """What the page needs to know of one figure."""
-    return {
+def _entry(section: str, drawing: Drawing, output: Path) -> dict:
+    """Write the files of one figure; what the page needs to know of it."""
+    entry = {
         "section": section,
         "title": drawing.title,
         "caption": drawing.caption,
         "width_in": float(drawing.figure.get_figwidth()),
-        "files": files,
+        "files": save(drawing.figure, drawing.name, output),
     }
+    if drawing.column is not None:
+        names = save(drawing.column, drawing.name, output / "column")
+        entry["column"] = [f"column/{name}" for name in names]
+    return entry
 
 
 def escape(text: str) -> str:

@@ -34,6 +34,8 @@ class Picture:
     data: str
     width: int
     pdf: str
+    column_data: str = ""
+    column_pdf: str = ""
 
 
 def write_page(
@@ -117,12 +119,18 @@ def load_pictures(folders: Sequence[str | Path], base: Path) -> tuple[dict[str, 
 
 def _picture(folder: Path, base: Path, name: str, entry: Mapping[str, Any]) -> Picture:
     """Read one PNG into a data URI; its width on screen follows its width in print."""
-    files = {Path(file).suffix: file for file in entry["files"]}
-    data = base64.b64encode((folder / files[".png"]).read_bytes()).decode("ascii")
     # 130 pixels per inch of print shows 7-point text at about 12.6 pixels.
     width = round(130 * entry["width_in"])
-    pdf = _relative(folder / files[".pdf"], base)
-    return Picture(name, entry["title"], entry["caption"], f"data:image/png;base64,{data}", width, pdf)
+    files = [_data_and_link(folder, base, entry[key]) for key in ("files", "column") if key in entry]
+    data, pdf = files[0]
+    return Picture(name, entry["title"], entry["caption"], data, width, pdf, *(files[1] if files[1:] else ()))
+
+
+def _data_and_link(folder: Path, base: Path, files: Sequence[str]) -> tuple[str, str]:
+    """A figure's PNG as a data URI, and its PDF as a link."""
+    named = {Path(file).suffix: folder / file for file in files}
+    data = base64.b64encode(named[".png"].read_bytes()).decode("ascii")
+    return f"data:image/png;base64,{data}", _relative(named[".pdf"], base)
 
 
 def _relative(path: Path, base: Path) -> str:

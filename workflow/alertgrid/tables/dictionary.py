@@ -144,7 +144,10 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "throughput": ("1/s", "alerts per second, from the median"),
         "throughput_low": ("1/s", "from the upper quartile of the times"),
         "throughput_high": ("1/s", "from the lower quartile of the times"),
-        "peak_memory_mb": ("MiB", "peak beyond what was held before the call; weights not counted"),
+        "peak_memory_mb": (
+            "MiB",
+            "peak beyond what was held before the call, greatest of two calls; no weights",
+        ),
         "parameters": ("", "number of parameters"),
         "gflops": ("1e9", "floating-point operations per alert, forward"),
         "weights_mb": ("MiB", "size of parameters and buffers"),
