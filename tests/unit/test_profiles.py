@@ -25,7 +25,9 @@ GPU_RULES = {"pretrain", "train", "fuse", "predict_entrant", "time_inference"}
 GATHERING = {"all", "report", "figures", "fetch"}
 RULES = workflow_rules() - GATHERING
 # What a profile may say; a key of the study (fraction, seed, epochs, config ...) is none of these.
-MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra"}
+MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra"} | {
+    f"trial_{name}" for name in ("partition", "gres", "gpu", "mem_mb", "runtime")
+}
 MACHINE_KEYS = {"cores", "resources", "default-resources", "set-resources", "set-threads", "jobs", "executor"} | {
     "local-cores",
     "keep-going",
@@ -100,6 +102,16 @@ def test_long_rules_are_warned_before_the_time_limit(name):
 
 
 @pytest.mark.parametrize("name", SLURM)
+def test_trials_of_a_search_ask_for_what_trainings_ask(name):
+    resources = load(name)["set-resources"]
+    request = "gpu" if name == "slurm-gpus" else "gres"
+    assert resources["tune"]["trial_partition"] == resources["train"]["slurm_partition"]
+    assert resources["tune"][f"trial_{request}"] == resources["train"][request]
+    for key in ("mem_mb", "runtime"):
+        assert resources["tune"][f"trial_{key}"] == evaluate(resources["train"][key], 1)
+
+
+@pytest.mark.parametrize("name", SLURM)
 def test_settings_without_which_the_controller_hangs_or_loses_work(name):
     profile = load(name)
     assert profile["slurm-status-command"] == "squeue"
@@ -117,6 +129,8 @@ def test_a_variant_differs_only_in_what_it_is_for(name):
         for rule in GPU_RULES:
             base["set-resources"][rule]["gpu"] = variant["site"]["gpu_request"]
             del base["set-resources"][rule]["gres"]
+        base["set-resources"]["tune"]["trial_gpu"] = variant["site"]["gpu_request"]
+        del base["set-resources"]["tune"]["trial_gres"]
     else:
         del base["site"]["account"], base["default-resources"]["slurm_account"]
     assert variant == base

@@ -4,11 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
 from alertgrid import tuning, tuning_command
 from alertgrid.errors import Interrupted
+from alertgrid.figures.tuning import write_tuning_figures
 from alertgrid.files import read_json
 from alertgrid.launch.profile import read_profile
 from toy_training import MODELS, RECIPE, write_toy
@@ -53,6 +55,49 @@ def test_a_search_trains_with_the_drawn_settings(words, tmp_path, capsys):
     assert f"trial {best['trial']}" in capsys.readouterr().out
 
 
+def test_every_epoch_is_reported_and_a_hopeless_trial_leaves_no_checkpoint(words, tmp_path):
+    seen = []
+
+    def report(epoch, value):
+        seen.append((epoch, value))
+        if epoch == 2 and settings["training"]["learning_rate"] < 1e-8:
+            raise optuna.TrialPruned
+
+    objective = tuning_command._objective(options(*words))
+    settings = {"training": {"learning_rate": 0.01}}
+    value = objective(settings, tmp_path / "good", report)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert value == min(loss for _, loss in seen)
+    settings["training"]["learning_rate"] = 1e-9
+    with pytest.raises(optuna.TrialPruned):
+        objective(settings, tmp_path / "hopeless", report)
+    assert len(seen) == 5
+    assert not (tmp_path / "hopeless" / "checkpoints").exists()
+    assert not (tmp_path / "hopeless" / "run").exists()
+
+
+def test_other_settings_are_another_search(words, tmp_path):
+    search = ["--search", str(tmp_path / "searches"), "--trials", "1"]
+    assert tuning_command.run_tune(options(*words, *search)) == 0
+    assert tuning_command.run_tune(options(*words, *search)) == 0
+    assert len(list((tmp_path / "searches").iterdir())) == 1
+    assert len(pd.read_csv(tmp_path / "tuning" / "trials.csv")) == 1
+    narrower = json.dumps({"training.learning_rate": {"low": 1e-3, "high": 1e-2}})
+    assert tuning_command.run_tune(options(*words, *search, "--ranges", narrower)) == 0
+    assert len(list((tmp_path / "searches").iterdir())) == 2
+
+
+def test_the_importance_is_drawn_or_its_absence_explained(words, tmp_path):
+    tuning_command.run_tune(options(*words))
+    captions = read_json(tmp_path / "tuning" / "captions.json")["figures"]
+    figure = captions["tuning_metadata_net-none-metadata"]
+    assert {path.name for path in (tmp_path / "tuning").glob("*.p??")} >= set(figure["files"])
+    assert "3 trials" in figure["caption"]
+    (tmp_path / "tuning" / "importance.csv").write_text("setting,importance,n_trials\n")
+    skipped = write_tuning_figures(tmp_path / "tuning", "a-b-image")["skipped"]
+    assert "two finished trials" in skipped["tuning_a-b-image"]
+
+
 def test_an_interrupted_trial_stays_open_and_goes_on(words, tmp_path, monkeypatch):
     train = tuning_command.TrainingObjective.__call__
 
@@ -73,6 +118,18 @@ def test_an_interrupted_trial_stays_open_and_goes_on(words, tmp_path, monkeypatc
     trials = pd.read_csv(tmp_path / "tuning" / "trials.csv")
     assert trials["state"].tolist() == ["replaced", "complete", "complete", "complete"]
     assert trials.loc[1, "folder"] == trials.loc[0, "folder"] == "t0"
+
+
+def test_the_workflow_says_what_a_trial_asks_of_slurm(words):
+    trial = {"partition": "gpu", "gres": "gpu:1", "mem_mb": 48000, "runtime": 240, "account": "a"}
+    cluster, asked = tuning_command._place(options(*words, "--trial", json.dumps(trial)))
+    assert cluster == "debug"
+    slurm = {"slurm_partition": "gpu", "slurm_gres": "gpu:1", "slurm_account": "a"}
+    assert asked == slurm | {"mem_gb": 48.0, "timeout_min": 240, "cpus_per_task": 1}
+    words.remove("--cluster")
+    words.remove("debug")
+    assert tuning_command._place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
+    assert tuning_command._place(options(*words, "--trial", "{}"))[0] == "local"
 
 
 def test_workers_ask_for_what_the_profile_s_trainings_ask(words):

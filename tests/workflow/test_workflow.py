@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+import yaml
 from alertgrid import locks
 from alertgrid.dataset import read_catalogue
 from alertgrid.files import read_json
@@ -121,6 +122,40 @@ def test_local_weights_of_another_network_stop_with_the_reason(fresh):
     said = result.stdout + result.stderr
     assert "given/test_convnext.pt" in said
     assert "check the architecture" in said
+
+
+SEARCH = """    tuning:
+      btsbot_cnn:
+        ranges:
+          training.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}
+          models.cnn.channels: {choices: [[4, 4], [6, 6]]}
+        trials: 3
+        at_once: 2
+"""
+
+
+def test_a_search_of_settings_reaches_the_runs(fresh):
+    fresh.edit("config.yaml", "    training:\n      epochs", f"{SEARCH}    training:\n      tuned: true\n      epochs")
+    run, cell = "results/toy/runs/btsbot_cnn-none-image/f1/s1/run.json", "results/toy/tuning/btsbot_cnn-none-image"
+    assert fresh.planned()["tune"] == 1
+    result = fresh.snakemake(run, seconds=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    best = yaml.safe_load((fresh.folder / cell / "best.yaml").read_text())
+    trials = pd.read_csv(fresh.folder / cell / "trials.csv")
+    assert len(trials) == 3
+    assert best["value"] == pytest.approx(trials["value"].min(), rel=1e-12)
+    settings = read_json(fresh.folder / run)["settings"]
+    assert settings["training"]["learning_rate"] == best["settings"]["training"]["learning_rate"]
+    assert settings["models"]["cnn"]["channels"] == best["settings"]["models"]["cnn"]["channels"]
+    assert settings["models"]["cnn"]["kernel"] == 3
+    assert fresh.planned(run) == {}
+    # More trials go on in the same journal; nothing is trained again that was.
+    fresh.edit("config.yaml", "trials: 3", "trials: 4")
+    result = fresh.snakemake(f"{cell}/best.yaml", seconds=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    again = pd.read_csv(fresh.folder / cell / "trials.csv")
+    assert len(again) == 4
+    assert again["value"].iloc[:3].tolist() == trials["value"].tolist()
 
 
 def test_a_second_run_has_nothing_to_do(finished):

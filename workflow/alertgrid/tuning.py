@@ -52,6 +52,8 @@ class Search:
         Of the sampler; with one worker a search repeats itself.
     startup_trials, warmup_epochs : int
         Trials before any is pruned, and epochs of a trial before it may be.
+    output : path, optional
+        Folder for the results; the search's own by default.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Search:
     seed: int = 0
     startup_trials: int = 5
     warmup_epochs: int = 3
+    output: Path | None = None
 
     def open(self, offset: int = 0) -> optuna.Study:
         """The search in its journal, made if it is new; `offset` parts the draws of workers."""
@@ -242,13 +245,14 @@ def _check(search: Search, study: optuna.Study, results: list[Any]) -> None:
 
 
 def write_results(search: Search, study: optuna.Study) -> None:
-    """Write best.yaml (nested settings and their value), trials.csv and importance.csv beside the journal."""
+    """Write trials.csv, importance.csv and, at last, best.yaml: nested settings, the value and what was searched."""
     best = study.best_trial
     settings = nest({name: _plain(search, name, value) for name, value in best.params.items()})
-    content = {"value": best.value, "trial": best.number, "settings": settings}
-    write_text(search.folder / "best.yaml", yaml.safe_dump(content, sort_keys=False))
-    write_csv(search.folder / "trials.csv", trial_table(study))
-    write_csv(search.folder / "importance.csv", importance_table(study))
+    content = {"value": best.value, "trial": best.number, "trials": len(settled(study)), "settings": settings}
+    folder = search.output or search.folder
+    write_csv(folder / "trials.csv", trial_table(study))
+    write_csv(folder / "importance.csv", importance_table(study))
+    write_text(folder / "best.yaml", yaml.safe_dump(content, sort_keys=False))
 
 
 def _plain(search: Search, name: str, value: Any) -> Any:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from . import tuning
 from .columns import STAMP_SETS
+from .figures.tuning import write_tuning_figures
+from .files import sha256, sha256_text
+from .grid import cell_name
 from .launch.profile import Profile, read_profile
 from .options import mapping
 from .settings import merge
@@ -32,8 +39,15 @@ class TrainingObjective:
     threads: int | None = None
 
     def __call__(self, settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
-        """Lowest validation loss. The run reports no epochs on its way, so its own patience is what ends it early."""
+        """Lowest validation loss; a trial that is ended early leaves no checkpoint behind."""
         from . import training
+
+        def after_epoch(row: Mapping[str, float]) -> None:
+            try:
+                report(int(row["epoch"]), row["val_loss"])
+            except optuna.TrialPruned:
+                shutil.rmtree(folder / "checkpoints")
+                raise
 
         recipe = training.Recipe.parse(merge(self.training, settings.get("training", {})))
         spec = training.RunSpec(**self.axes)
@@ -46,6 +60,7 @@ class TrainingObjective:
             checkpoints=folder / "checkpoints",
             sources=training.Sources(self.encoder),
             threads=self.threads,
+            after_epoch=after_epoch,
         )
         return record["best_val_loss"]
 
@@ -54,6 +69,7 @@ def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of a search."""
     for name in ("dataset", "catalogue", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--search", type=Path, help="folder of the searches: journal and trials (default: the output)")
     parser.add_argument("--architecture", required=True)
     parser.add_argument("--pretraining", default="none", help="name of the initial weights, none for random ones")
     parser.add_argument("--encoder", type=Path, help="folder of the initial weights")
@@ -67,6 +83,8 @@ def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranges", type=mapping, required=True, help="what may vary, JSON or @file")
     parser.add_argument("--trials", type=int, required=True, help="in all, those of earlier starts included")
     parser.add_argument("--workers", type=int, default=1, help="trials at once")
+    parser.add_argument("--startup-trials", type=int, default=5, help="trials before any is ended early")
+    parser.add_argument("--warmup-epochs", type=int, default=3, help="epochs of a trial before it may be")
     _add_place(parser)
 
 
@@ -74,17 +92,42 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     """Options about where workers run."""
     parser.add_argument("--profile", default="profiles/default", help="partition and account of workers on Slurm")
     parser.add_argument("--cluster", choices=("slurm", "local", "debug"), help="where (default: as the profile says)")
+    parser.add_argument("--trial", type=mapping, help="what a trial asks of Slurm, in place of the profile's trainings")
     parser.add_argument("--minutes", type=int, default=240, help="time limit of a worker; it then requeues itself")
     parser.add_argument("--memory-gb", type=float, default=16.0, help="memory of a worker")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU for each worker")
+    parser.add_argument("--cores", type=int, help="most trials at once on this machine")
 
 
 def run_tune(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
-    profile = read_profile(options.profile)
+    cluster, parameters = _place(options)
+    objective = _objective(options)
+    folder = options.output if options.search is None else options.search / _identity(objective, options)
+    search = tuning.Search(
+        folder.absolute(),
+        options.ranges,
+        seed=options.seed,
+        startup_trials=options.startup_trials,
+        warmup_epochs=options.warmup_epochs,
+        output=options.output.absolute(),
+    )
+    at_once = options.workers if cluster == "slurm" else min(options.workers, options.cores or options.workers)
+    workers = {"workers": at_once, "cluster": cluster, "parameters": parameters}
+    study = tuning.tune(search, objective, trials=options.trials, **workers)
+    cell = cell_name(options.architecture, options.pretraining, options.inputs, options.stamps)
+    write_tuning_figures(options.output, cell)
+    print(
+        f"lowest validation loss {study.best_value:.4f} in trial {study.best_trial.number}: {options.output}/best.yaml"
+    )
+    return 0
+
+
+def _objective(options: argparse.Namespace) -> TrainingObjective:
+    """What a trial trains."""
     axes = ("architecture", "pretraining", "inputs", "fraction", "seed", "draw", "stamps")
-    objective = TrainingObjective(
+    return TrainingObjective(
         dataset=options.dataset.absolute(),
         catalogue=options.catalogue.absolute(),
         axes={axis: getattr(options, axis) for axis in axes},
@@ -94,21 +137,38 @@ def run_tune(options: argparse.Namespace) -> int:
         device=options.device,
         threads=options.threads,
     )
-    study = tuning.tune(
-        tuning.Search(options.output.absolute(), options.ranges, seed=options.seed),
-        objective,
-        trials=options.trials,
-        workers=options.workers,
-        cluster=options.cluster or profile.executor,
-        parameters=_parameters(options, profile),
-    )
-    print(
-        f"lowest validation loss {study.best_value:.4f} in trial {study.best_trial.number}: {options.output}/best.yaml"
-    )
-    return 0
+
+
+def _identity(objective: TrainingObjective, options: argparse.Namespace) -> str:
+    """Short hash of all that the trials of a search share, so that another search starts a journal of its own."""
+    files = [
+        objective.dataset,
+        objective.catalogue,
+        *([objective.encoder / "model.safetensors"] if objective.encoder else []),
+    ]
+    shared = [objective.axes, objective.training, objective.models, options.ranges, options.seed]
+    return sha256_text(json.dumps([*shared, *map(sha256, files)], sort_keys=True, default=str))[:12]
+
+
+def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Where workers run, and what each asks of Slurm in submitit's words."""
+    if options.trial is None:
+        profile = read_profile(options.profile)
+        return options.cluster or profile.executor, _parameters(options, profile)
+    words = {
+        "partition": "slurm_partition",
+        "account": "slurm_account",
+        "gres": "slurm_gres",
+        "gpu": "slurm_gpus_per_node",
+    }
+    asked = {"cpus_per_task": options.threads}
+    asked |= {name: options.trial[key] for key, name in words.items() if options.trial.get(key)}
+    scale = {"runtime": ("timeout_min", 1), "mem_mb": ("mem_gb", 1000)}
+    asked |= {name: options.trial[key] / unit for key, (name, unit) in scale.items() if key in options.trial}
+    return options.cluster or ("slurm" if options.trial else "local"), asked
 
 
 def _parameters(options: argparse.Namespace, profile: Profile) -> dict[str, Any]:
-    """What a worker asks of Slurm, in submitit's words."""
+    """What a worker asks of Slurm, in submitit's words, as the profile's trainings do."""
     asked = {"timeout_min": options.minutes, "mem_gb": options.memory_gb, "cpus_per_task": options.threads}
     return asked | {f"slurm_{key}": value for key, value in profile.training.items()}

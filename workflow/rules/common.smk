@@ -2,6 +2,7 @@
 import hashlib
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, assign_packs, cell_name, expand_grid, run_name
 from alertgrid.grid import check_architectures, check_pretraining
 from alertgrid.launch import guard
+from alertgrid.search_space import check_tuning, searched_cells
 from alertgrid.settings import expand_path, override, resolve_study
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
@@ -72,6 +74,8 @@ def resolve():
             guard.warn(FOLDER, sys.argv)
             check_architectures(settings["grid"]["architectures"])
         grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
+        settings.setdefault("tuning", {})
+        check_tuning(settings, grid, schema, where)
         check_local_weights(settings["pretraining"], grid, f"{where}.pretraining")
         return settings, grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
     except StudyError as error:
@@ -165,9 +169,8 @@ def start_of(wildcards):
 def pretraining_recipe(wildcards):
     """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
     spec = SETTINGS["pretraining"][wildcards.pretraining]
-    recipe = {key: value for key, value in SETTINGS["training"].items() if key != "overrides"} | spec.get(
-        "training", {}
-    )
+    recipe = {key: value for key, value in SETTINGS["training"].items() if key not in ("overrides", "tuned")}
+    recipe |= spec.get("training", {})
     overrides = recipe.pop("overrides", {})
     return canonical(override(recipe, overrides, wildcards.architecture))
 

@@ -102,6 +102,7 @@ rule write_page:
     input:
         tables="<study>/report/tables",
         figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
+        searches=searches_used,
         templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=PAGE_FILES),
     output:
         report(

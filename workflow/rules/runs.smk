@@ -39,11 +39,16 @@ def models_of(run):
     return canonical(kept | ({"architectures": {run["architecture"]: own}} if own else {}))
 
 
-def recipe_of(run):
-    """Recipe of one run: the study's, with the overrides for its cell."""
+def study_recipe(run):
+    """What the study says of the training of one run, with the overrides for its cell."""
     recipe = dict(SETTINGS["training"])
     overrides = recipe.pop("overrides", {})
-    return canonical(override(recipe, overrides, run["architecture"], run["pretraining"], run["inputs"]))
+    return override(recipe, overrides, run["architecture"], run["pretraining"], run["inputs"])
+
+
+def recipe_of(run):
+    """Recipe of one run, for the trainer."""
+    return canonical({key: value for key, value in study_recipe(run).items() if key != "tuned"})
 
 
 def joined_cells(run):
@@ -56,7 +61,12 @@ def train_inputs(runs):
     if runs[0]["inputs"] == "fusion":
         parts = [run_name(cell, run["fraction"], run["seed"]) for run in runs for cell in joined_cells(run)]
         return [f"<study>/runs/{part}/weights.safetensors" for part in parts]
-    return [] if runs[0]["pretraining"] == "none" else [f"{encoder_folder(runs[0])}/manifest.json"]
+    return encoder_manifest(runs[0]) + tuned_file(runs[0])
+
+
+def encoder_manifest(run):
+    """Manifest of the encoder that a run starts from, in a list; empty for random weights."""
+    return [] if run["pretraining"] == "none" else [f"{encoder_folder(run)}/manifest.json"]
 
 
 def train_options(runs):
@@ -67,6 +77,7 @@ def train_options(runs):
         options += ["--image-cell {} --metadata-cell {}".format(*joined_cells(runs[0]))]
     elif runs[0]["pretraining"] != "none":
         options += [f"--encoder {FOLDER}/encoders/{runs[0]['architecture']}-{runs[0]['pretraining']}"]
+    options += [f"--tuned {path}" for path in tuned_file(runs[0])]
     return " ".join(options + [f"--run {run['fraction']:g} {run['seed']} {run['draw']}" for run in runs])
 
 

@@ -1,5 +1,6 @@
 """Tables and figures -> one static page."""
 
+import os
 import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
@@ -11,5 +12,5 @@ write_page(
     study=snakemake.params.study,
     description=snakemake.params.about,
     tables=snakemake.input.tables,
-    figures=snakemake.input.figures,
+    figures=[*snakemake.input.figures, *map(os.path.dirname, snakemake.input.searches)],
 )

@@ -72,6 +72,11 @@ def cancel(jobs: list[Job]) -> None:
         _ask("scancel", *(job.number for job in jobs))
 
 
+def cancel_number(number: str) -> None:
+    """Ask Slurm to end a job, or a whole array, by its number."""
+    _ask("scancel", number)
+
+
 def requeue(number: str) -> bool:
     """Put the running job back into the queue under its own number; whether Slurm agreed."""
     return _ask("scontrol", "requeue", number).returncode == 0

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import read_json, write_json
 from . import scheduler
 
+ARRAY = "array.json"  # in the folder: the number of the job array that is under way
 POLL_SECONDS = 0.5
 
 
@@ -44,13 +46,27 @@ def run_tasks(
     """
     import submitit
 
+    note = Path(folder) / ARRAY
+    _end_earlier(note)
     executor = submitit.AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=max_timeouts)
     executor.update_parameters(**({"slurm_array_parallelism": at_once} | (parameters or {})))
     with submitit.helpers.clean_env():
         if executor.cluster == "slurm":
             jobs = executor.submit_array(tasks)
+            write_json(note, {"job": jobs[0].job_id.split("_")[0]})
             return _gather(jobs)
     return _run_few(executor, tasks, at_once)
+
+
+def _end_earlier(note: Path, poll_seconds: float = 2.0) -> None:
+    """End the array of an earlier start that is still in Slurm; its tasks are handed out again."""
+    if not note.exists():
+        return
+    array = read_json(note)["job"]
+    while scheduler.is_active(array):
+        scheduler.cancel_number(array)
+        time.sleep(poll_seconds)
+    note.unlink()
 
 
 def _gather(jobs: Sequence[Any], poll_seconds: float = 10.0) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..columns import STAMP_SETS
 from ..errors import StudyError
 from ..options import add_machine_arguments, mapping
+from .tuned import apply_best
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
 
@@ -35,6 +36,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
     parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
+    parser.add_argument(
+        "--tuned", type=Path, help="best.yaml of a search: its values enter the recipe and the networks"
+    )
     parser.add_argument("--image-cell", help="cell whose finished runs fusion starts from")
     parser.add_argument("--metadata-cell", help="cell whose finished metadata runs fusion starts from")
     parser.add_argument("--code", default="", help="hash of the code; results of other code are not kept")
@@ -46,6 +50,8 @@ def run_train(options: argparse.Namespace) -> int:
     from .. import training
 
     deadline = training.find_deadline(options.deadline, options.budget_seconds)  # reading the data counts too
+    if options.tuned:
+        options.training, options.models = apply_best(options.tuned, options.training, options.models)
     axes = {axis: getattr(options, axis) for axis in AXES}
     names = ("dataset", "catalogue", "runs", "checkpoints", "encoder", "image_cell", "metadata_cell", "code")
     pack = training.Pack(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,6 +71,8 @@ class Training:
     watch : Watch
     name : str
         For progress lines.
+    after_epoch : callable, optional
+        Called with each epoch's row of the history, after its checkpoint; may raise to leave.
     """
 
     figure_name = "AUC"  # what `figure` gives
@@ -85,9 +88,10 @@ class Training:
         checkpoints: Checkpoints,
         watch: Watch,
         name: str = "training",
+        after_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ):
         self.learner, self.train, self.val, self.recipe, self.seed = learner, train, val, recipe, seed
-        self.checkpoints, self.watch, self.name = checkpoints, watch, name
+        self.checkpoints, self.watch, self.name, self.after_epoch = checkpoints, watch, name, after_epoch
         self.steps = steps_per_epoch(len(train), recipe.batch_size, recipe.drop_last)
         self.state = State(micro_batch=recipe.micro_batch)
         self.losses = torch.zeros(self.steps, device=learner.device)
@@ -112,13 +116,15 @@ class Training:
                 self.train_epoch(progress)
                 self._close_epoch(*self._validate())
                 self.save()
+                if self.after_epoch:
+                    self.after_epoch(self.state.history[-1])
                 if reason := self.watch.reason():
                     self._interrupt(reason)
         return self.state
 
     def train_epoch(self, progress: Progress) -> None:
         """The steps of the current epoch that are not done yet."""
-        plan = self._plan()
+        plan = self.learner.mine(self._plan())
         self.learner.network.train()
         order, symmetry = plan.order[self.state.position :], plan.symmetry[self.state.position :]
         checked = self.state.position
@@ -129,7 +135,7 @@ class Training:
             self.state.position += 1
             if self._looks_wrong(loss):
                 checked = self._check_losses(plan, checked)
-            progress.step(len(labels), epoch=self.state.epoch + 1)
+            progress.step(len(labels) * self.learner.processes, epoch=self.state.epoch + 1)
             self._between_steps(plan, checked)
 
     def _plan(self) -> EpochPlan:

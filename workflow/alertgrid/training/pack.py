@@ -27,6 +27,7 @@ from .interrupts import Watch
 from .recipe import Recipe
 from .run import open_data, summary, train_run
 from .spec import RunSpec, Sources
+from .team import train_together
 
 FAILED = "failed.json"  # in the folder of checkpoints: why the last attempt failed
 
@@ -93,8 +94,9 @@ def train_pack(pack: Pack) -> dict[str, str]:
     failures: dict[str, str] = {}
     with Watch(pack.deadline, pack.recipe.stop_margin_seconds) as watch:
         waiting = _restore(pack, failures)
-        data = _open(pack, waiting, failures)
-        for spec in waiting if data else ():
+        together = pack.recipe.devices > 1  # each process opens the data for itself
+        data = None if together else _open(pack, waiting, failures)
+        for spec in waiting if data or together else ():
             with _noted(pack, [spec], failures):
                 _train(pack, spec, data)
             if spec != waiting[-1]:
@@ -129,24 +131,20 @@ def _restore(pack: Pack, failures: dict[str, str]) -> list[RunSpec]:
     return [spec for spec in pack.specs if spec not in restored and spec.run not in failures]
 
 
-def _train(pack: Pack, spec: RunSpec, data: Data) -> None:
+def _train(pack: Pack, spec: RunSpec, data: Data | None) -> None:
     """One run, and its line; it finds memory, and torch's count of compiled networks, as the first one did."""
-    free_memory(data.device)
-    if pack.recipe.compile != "no":
-        torch.compiler.reset()
     (pack.checkpoints / spec.run / FAILED).unlink(missing_ok=True)
-    record = train_run(
-        data,
-        spec,
-        recipe=pack.recipe,
-        models=pack.models,
-        output=pack.runs / spec.run,
-        checkpoints=pack.checkpoints / spec.run,
-        sources=pack.sources(spec),
-        threads=pack.threads,
-        deadline=pack.deadline,
-        code=pack.code,
-    )
+    shared = {"models": pack.models, "sources": pack.sources(spec), "threads": pack.threads}
+    leading = {"output": pack.runs / spec.run, "checkpoints": pack.checkpoints / spec.run}
+    leading |= {"deadline": pack.deadline, "code": pack.code}
+    if data is None:
+        options = {"leading": leading, "device": str(pack.device)}
+        record = train_together(pack.dataset, pack.catalogue, spec, recipe=pack.recipe, **options, **shared)
+    else:
+        free_memory(data.device)
+        if pack.recipe.compile != "no":
+            torch.compiler.reset()
+        record = train_run(data, spec, recipe=pack.recipe, **shared, **leading)
     print(summary(record), flush=True)
 
 

@@ -32,13 +32,22 @@ BOUNDS = {
     "weight_decay": (0.0, 10.0),
     "gradient_clip": (0.0, math.inf),
     "max_alerts_per_source": (0, 1_000_000_000),
+    "devices": (1, 64),
     "micro_batch": (0, 1_000_000),
     "score_batch": (1, 1_000_000),
     "checkpoint_minutes": (0.0, math.inf),
     "stop_margin_seconds": (0.0, 86_400.0),
 }
 # What may differ between a run and its continuation without making it another run.
-NOT_IDENTITY = ("checkpoint_minutes", "stop_margin_seconds", "resident", "compile", "micro_batch", "score_batch")
+NOT_IDENTITY = (
+    "checkpoint_minutes",
+    "stop_margin_seconds",
+    "resident",
+    "compile",
+    "devices",
+    "micro_batch",
+    "score_batch",
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ class Recipe:
         torch.compile; reduce-overhead replays CUDA graphs.
     resident : {"auto", "yes", "no"}
         Keep the stamps in the memory of the device.
+    devices : int
+        GPUs of one node (on a CPU: processes) that train the run together, each on its share of every batch.
     micro_batch : int
         Alerts per forward pass, 0 for the whole batch; gradients are accumulated.
     score_batch : int
@@ -101,6 +112,7 @@ class Recipe:
     compile: str = "no"
     deterministic: bool = True
     resident: str = "auto"
+    devices: int = 1
     micro_batch: int = 0
     score_batch: int = 256
     checkpoint_minutes: float = 10.0

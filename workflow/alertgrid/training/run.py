@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ..locks import hold
 from ..models import count_parameters
 from ..predictions import write_predictions
 from ..ranking import Ranking, roc_auc
-from . import records, setup
+from . import parallel, records, setup
 from .data import Data, Feed, load_data
 from .finished import Finished, fingerprint, resolved
 from .hardware import arithmetic, forget_peak, peak_memory
@@ -87,6 +87,7 @@ def train_run(
     threads: int | None = None,
     deadline: float | None = None,
     code: str = "",
+    after_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> dict[str, Any]:
     """Train one run, or go on with it, and write its folder.
 
@@ -105,6 +106,8 @@ def train_run(
         Threads of the CPU; seconds since 1970 at which the time ends.
     code : str
         Hash of the code that trains; a result is given back to the same code only.
+    after_epoch : callable, optional
+        Called with each row of the history; may raise to give the run up, which leaves its checkpoint.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def train_run(
     StudyError
         Bad input, a loss that is not a number, or another trainer at work on this run.
     """
-    plan = _Plan(data, spec, recipe, models, sources or Sources())
+    plan = _Plan(data, spec, recipe, models, sources or Sources(), after_epoch)
     return _carry_out(plan, Path(output), Path(checkpoints), threads, deadline, code)
 
 
@@ -134,7 +137,7 @@ def _carry_out(
         arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
         Meter(plan.data.device) as meter,
     ):
-        keeper = Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check)
+        keeper = parallel.keeper(Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check))
         result = _train(plan, keeper, watch)
         scores = {name: _score(result, name, watch) for name in ("val", "test")}
         lock.check()
@@ -144,10 +147,30 @@ def _carry_out(
     return record
 
 
+def follow_run(
+    data: Data,
+    spec: RunSpec,
+    *,
+    recipe: Recipe,
+    models: Mapping[str, Any],
+    sources: Sources | None = None,
+    threads: int | None = None,
+) -> None:
+    """Do this process's share of a run that another process leads by `train_run` (see `parallel`); leaves nothing."""
+    plan = _Plan(data, spec, recipe, models, sources or Sources())
+    with arithmetic(data.device, threads=threads, deterministic=recipe.deterministic):
+        result = _train(plan, parallel.SharedCheckpoints(), Watch())
+        for name in ("val", "test"):
+            _score(result, name, Watch())
+
+
 class _Plan:
     """What a run is, before anything is built."""
 
-    def __init__(self, data: Data, spec: RunSpec, recipe: Recipe, models: Mapping[str, Any], sources: Sources):
+    def __init__(
+        self, data: Data, spec: RunSpec, recipe: Recipe, models: Mapping[str, Any], sources: Sources, after_epoch=None
+    ):
+        self.after_epoch = after_epoch
         self.data, self.spec, self.recipe, self.models, self.sources = data, spec, recipe, dict(models), sources
         self.selection = _select(data.catalogue, spec, recipe)
         self.resolved = resolved(spec.architecture, models)
@@ -174,7 +197,7 @@ def _train(plan: _Plan, keeper: Checkpoints, watch: Watch) -> _Result:
     data, spec, recipe = plan.data, plan.spec, plan.recipe
     model = setup.initial_model(data, spec, recipe, plan.models, plan.sources)
     feeds, network = setup.make_feeds(model, data, spec, recipe, plan.selection, watch.check)
-    learner = setup.make_learner(network, feeds["train"], data, spec, recipe)
+    learner = parallel.share(setup.make_learner(network, feeds["train"], data, spec, recipe))
     if len(feeds["train"]) < recipe.batch_size:
         print(f"{spec.name}: {len(feeds['train'])} training alerts are less than a batch; kept whole", file=sys.stderr)
     training = Training(
@@ -186,6 +209,7 @@ def _train(plan: _Plan, keeper: Checkpoints, watch: Watch) -> _Result:
         checkpoints=keeper,
         watch=watch,
         name=spec.name,
+        after_epoch=plan.after_epoch,
     )
     state = training.run()
     last = {name: value.clone() for name, value in model.state_dict().items()}
@@ -240,6 +264,7 @@ def _record(plan: _Plan, result: _Result, val_auc: float) -> dict[str, Any]:
         "alerts_per_second": seen / max(sum(row["seconds"] for row in state.history), 1e-9),
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
+        "devices": learner.processes,
         "hardware": records.hardware(device),
         "precision": learner.precision,
         "threads": torch.get_num_threads(),

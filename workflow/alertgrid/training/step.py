@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from ..errors import StudyError
 from .data import Feed
-from .randomness import reseed
+from .randomness import EpochPlan, reseed
 
 Inputs = tuple[torch.Tensor | None, torch.Tensor | None]
 
@@ -37,7 +37,11 @@ class Learner:
         Largest norm of the gradient, 0 for no clipping.
     micro_batch, score_batch : int
         Alerts per forward pass while training (0: the whole batch) and while scoring; halved when memory runs out.
+    share : float
+        Weight of one alert's loss in a step, 0 for the mean over the batch given; `parallel` sets it.
     """
+
+    processes = 1  # that share a batch; more in `parallel`
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -48,6 +52,19 @@ class Learner:
     gradient_clip: float = 0.0
     micro_batch: int = 0
     score_batch: int = 256
+    share: float = 0.0
+
+    def mine(self, plan: EpochPlan) -> EpochPlan:
+        """What this process does of an epoch: all of it; `parallel` replaces it."""
+        return plan
+
+    def positions(self, feed: Feed) -> torch.Tensor:
+        """Positions of a split that this process scores: all; `parallel` replaces it."""
+        return torch.arange(len(feed), device=self.device)
+
+    def call(self, image: torch.Tensor | None, metadata: torch.Tensor | None) -> torch.Tensor:
+        """Logits of the network; `parallel` replaces it."""
+        return self.network(image, metadata)
 
     def step(self, inputs: Inputs, labels: torch.Tensor, seed: int, learning_rate: float) -> torch.Tensor:
         """Train on one batch; its mean loss, () tensor on the device.
@@ -76,7 +93,7 @@ class Learner:
     def _accumulate(self, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """Add up the gradients of the parts of a batch."""
         # The mean over the whole batch: each part's sum is divided as the gradient enters, which costs no extra kernel.
-        share = torch.full((), 1 / len(labels), device=self.device)
+        share = torch.full((), self.share or 1 / len(labels), device=self.device)
         losses = []
         for part, part_labels in self._parts(inputs, labels):
             loss = self.summed_loss(self.forward(part, self.precision), part_labels)
@@ -101,7 +118,7 @@ class Learner:
             order = torch.channels_last if self.channels_last and image.ndim == 4 else torch.contiguous_format
             image = image.to(torch.float32, memory_format=order)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return self.network(image, metadata).float()
+            return self.call(image, metadata).float()
 
     def score(self, feed: Feed, precision: str, tick: Callable[[], None] | None = None) -> torch.Tensor:
         """Logits of a whole split in its order, (n,) float32 on the device, without dropout.
@@ -121,7 +138,7 @@ class Learner:
         parts = []
         try:
             with torch.inference_mode():
-                for inputs in feed.stream(torch.arange(len(feed), device=self.device).split(self.score_batch)):
+                for inputs in feed.stream(self.positions(feed).split(self.score_batch)):
                     # A copy, since a replayed CUDA graph writes its next result to the same place.
                     parts.append(self.forward(inputs, precision).clone())
                     if tick:

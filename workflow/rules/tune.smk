@@ -1,0 +1,29 @@
+# The search of settings: one job a cell, which hands its trials to Slurm as one array or trains a few at a time itself.
+
+
+rule tune:
+    """Search the settings of one cell."""
+    input:
+        dataset="<study>/dataset.h5",
+        catalogue="<study>/catalogue.h5",
+        encoder=lambda wildcards: encoder_manifest(searched_cell(wildcards)),
+    output:
+        multiext("<study>/tuning/{cell}/", *TUNING_FILES),
+    log:
+        "<study>/logs/tune/{cell}.log",
+    conda:
+        "../../envs/study.yaml"
+    threads: 1
+    params:
+        options=tune_options,
+        trial=trial_resources,
+        training=lambda wildcards: recipe_of(searched_cell(wildcards)),
+        models=lambda wildcards: models_of(searched_cell(wildcards)),
+        # The journal and the trials are no outputs: a search that was stopped goes on from them.
+        search=f"{FOLDER}/checkpoints/tuning/{{cell}}",
+        folder=subpath(output[0], parent=True),
+        code=code_of("tuning", "tuning_command"),
+    shell:
+        "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
+        " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"
+        " --search {params.search} --output {params.folder} > {log} 2>&1"
