@@ -2,47 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from lab import HERE, ROOT, Study, squeue, wait_until
+from lab import HERE, Study, jobs_below, wait_until
+from lab import slurm as ask_slurm
 
 
 def pytest_collection_modifyitems(items):
-    """Everything in this folder needs Slurm."""
+    """Everything in this folder needs Slurm; the longest test is begun first."""
     for item in items:
         if HERE in Path(item.fspath).parents:
             item.add_marker(pytest.mark.slurm)
+    items.sort(key=lambda item: "toy_study" not in item.name)
+
+
+@contextlib.contextmanager
+def locked(path: Path, kind: int):
+    """Hold a lock among the processes that test."""
+    with open(path, "a+") as file:
+        fcntl.flock(file, kind)
+        yield file
+
+
+def count_users(path: Path, change: int) -> int:
+    """Add to the number of processes that use the cluster."""
+    with open(path, "a+") as file:
+        file.seek(0)
+        users = int(file.read() or 0) + change
+        file.truncate(0)
+        file.write(str(users))
+    return users
 
 
 @pytest.fixture(scope="session")
-def slurm():
-    """Start the cluster; where that cannot be done, skip with the reason, except in CI, which says so by failing."""
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this test run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def running_slurm(shared):
+    """Start the cluster, or use it; where that cannot be done, skip with the reason, but fail in CI."""
+    with locked(shared / "slurm.lock", fcntl.LOCK_EX):
+        if count_users(shared / "slurm.users", 1) == 1:
+            start(shared)
+    yield
+    with locked(shared / "slurm.lock", fcntl.LOCK_EX):
+        if count_users(shared / "slurm.users", -1) == 0:
+            subprocess.run([HERE / "stop.sh"], check=True)
+
+
+def start(shared: Path) -> None:
+    """Run start.sh."""
     started = subprocess.run([HERE / "start.sh"], capture_output=True, text=True)
     if started.returncode:
+        count_users(shared / "slurm.users", -1)
         reason = f"no Slurm on this machine: {started.stderr.strip()}"
         if os.environ.get("CI") and os.environ.get("ALERTGRID_ALLOW_NO_SLURM") != "1":
             pytest.fail(f"{reason} (ALERTGRID_ALLOW_NO_SLURM=1 turns this into a skip)")
         pytest.skip(reason)
-    yield
-    subprocess.run([HERE / "stop.sh"], check=True)
 
 
-@pytest.fixture(autouse=True)
-def no_jobs_left(request):
-    """A test that failed must not leave jobs to the next one."""
-    yield
-    if "slurm" in request.fixturenames:
-        subprocess.run(["scontrol", "update", f"nodename={os.uname().nodename}", "state=resume"], capture_output=True)
-        subprocess.run(["scancel", "--me"])
-        wait_until(lambda: not squeue(), 60)
+@pytest.fixture
+def slurm(request, running_slurm, shared, tmp_path):
+    """The cluster: a share of it, or all of it for a test marked `alone`. A test that failed leaves no jobs behind."""
+    alone = request.node.get_closest_marker("alone")
+    with locked(shared / "place.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        yield
+        if alone:
+            node = f"nodename={os.uname().nodename}"
+            subprocess.run(["scontrol", "update", node, "state=resume"], capture_output=True)
+        if left := jobs_below(tmp_path):
+            ask_slurm("scancel", *left)
+        wait_until(lambda: not jobs_below(tmp_path), 60)
 
 
 @pytest.fixture
 def make_study(tmp_path, slurm):
-    """A study with chosen profile, epochs, pace and time limit."""
+    """A study with chosen profile, epochs, pace and requests."""
     made = []
 
     def make(**options):
@@ -55,20 +98,3 @@ def make_study(tmp_path, slurm):
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory):
-    """Results of the stand-in study, run undisturbed on this machine: epochs -> texts of run.json."""
-    known = {}
-
-    def run(epochs: int) -> dict[int, str]:
-        if epochs not in known:
-            study = Study(tmp_path_factory.mktemp("reference"), epochs=epochs, pace=0)
-            command = study.command("--cores", "2", profile=str(ROOT / "profiles" / "local"))
-            done = study.run(command)
-            assert done.returncode == 0, done.stderr[-3000:]
-            known[epochs] = study.results_of()
-        return known[epochs]
-
-    return run

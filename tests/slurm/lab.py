@@ -8,16 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from alertgrid.launch import scheduler
+from standin import trainer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # Longest that one Snakemake may take; a hanging controller must not hang the tests.
 LIMIT_SECONDS = 420
+
+
+def slurm(*words: str) -> str:
+    """One of Slurm's commands, which must succeed."""
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def wait_until(condition, seconds: float, what: str = "the condition"):
@@ -29,46 +37,56 @@ def wait_until(condition, seconds: float, what: str = "the condition"):
     return value
 
 
-def squeue(states: str = "running,pending,completing,configuring,suspended") -> list[str]:
-    """Numbers of jobs in Slurm."""
-    answer = subprocess.run(
-        ["squeue", "--noheader", f"--states={states}", "--format=%i"], capture_output=True, text=True
-    )
-    return answer.stdout.split()
+def jobs_below(folder: Path) -> list[str]:
+    """Numbers of jobs that wait, run or end and were submitted from a folder or one below it."""
+    states = "--states=running,pending,completing,configuring,suspended"
+    lines = slurm("squeue", "--noheader", states, "--format=%i|%Z").splitlines()
+    found = (line.strip().split("|") for line in lines)
+    return [number for number, place in found if Path(place).is_relative_to(folder)]
 
 
-def small_profile(source: str, target: Path, runtime: int = 5, memory_mb: int = 1200) -> Path:
+def small_profile(source: str, target: Path, memory_mb: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """A profile of the project, with the requests of its jobs cut down to the test node and quicker polling."""
     profile = yaml.safe_load((ROOT / "profiles" / source / "profile.yaml").read_text())
     profile["slurm-init-seconds-before-status-checks"] = 1
     profile["latency-wait"] = 5
     profile["default-resources"] |= {"mem_mb": 1000, "runtime": 5}
-    for resources in profile["set-resources"].values():
-        resources |= {"mem_mb": f"{memory_mb} * attempt", "runtime": runtime}
+    for rule, resources in profile["set-resources"].items():
+        resources |= {"mem_mb": f"{memory_mb} * attempt", "runtime": 5}
         # Five minutes before a limit of five minutes would be at once.
         if "signal" in resources.get("slurm_extra", ""):
             resources["slurm_extra"] = "--open-mode=append"
+        resources |= changes.get(rule, {})
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
     target.mkdir(parents=True, exist_ok=True)
     (target / "profile.yaml").write_text(yaml.safe_dump(profile))
-    return target
 
 
 class Study:
-    """A folder with a workflow, in which Snakemake is started as a person would start it."""
+    """A folder with a workflow, in which Snakemake is started as a person would start it.
+
+    `epochs` holds one number for each run, parted by "/"; `changes` what rules ask of Slurm beside the usual.
+    """
 
     memory_mb = 1200
 
-    def __init__(self, folder: Path, profile: str = "slurm", epochs: int = 4, pace: float = 0.2, runtime: int = 5):
+    def __init__(
+        self,
+        folder: Path,
+        profile: str = "slurm",
+        epochs: str = "12/12",
+        pace: float = 1.0,
+        changes: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
         self.folder, self.results = folder, folder / "results" / "toy"
+        self.epochs = [int(number) for number in epochs.split("/")]
         self.processes: list[subprocess.Popen] = []
         self.copy_workflow()
-        small_profile(profile, folder / "profiles" / "slurm", runtime, self.memory_mb)
+        small_profile(profile, folder / "profiles" / "slurm", self.memory_mb, changes or {})
         self.config = self.settings(epochs, pace)
-        bin_folder = Path(sys.executable).parent
         self.environment = {
             **os.environ,
-            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT / "workflow"),
         }
 
@@ -76,9 +94,9 @@ class Study:
         """Put the workflow into the study's folder."""
         shutil.copytree(HERE / "standin", self.folder, dirs_exist_ok=True)
 
-    def settings(self, epochs: int, pace: float) -> list[str]:
+    def settings(self, epochs: str, pace: float) -> list[str]:
         """What follows --config."""
-        return ["study=toy", f"package={ROOT / 'workflow'}", f"epochs={epochs}", f"pace={pace}"]
+        return ["study=toy", f"package={ROOT / 'workflow'}", f"epochs='{epochs}'", f"pace={pace}"]
 
     def command(self, *options: str, profile: str = "profiles/slurm") -> list[str]:
         """The Snakemake call."""
@@ -124,31 +142,49 @@ class Study:
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=seconds
         )
 
-    def alertgrid(self, *words: str, code: str = "run_resume") -> list[str]:
-        """A subcommand of the launch room, called as __main__ does."""
-        name = code.removeprefix("run_")
-        program = (
-            "import argparse, sys\nfrom alertgrid.launch import command\nparser = argparse.ArgumentParser()\n"
-            f"command.add_{name}_arguments(parser)\nsys.exit(command.{code}(parser.parse_args()))"
-        )
-        extra = ["--config", *self.config]
-        return [sys.executable, "-c", program, "--study", "toy", "--profile", "profiles/slurm", *words, "--", *extra]
+    def alertgrid(self, command: str, *words: str) -> list[str]:
+        """A command of the package."""
+        place = ("--study", "toy", "--profile", "profiles/slurm")
+        return [sys.executable, "-m", "alertgrid", command, *place, *words, "--", "--config", *self.config]
 
     def log(self) -> str:
         """What Snakemake has said so far."""
         return (self.folder / "controller.log").read_text()
 
+    def checkpoints(self, seed: int) -> Path:
+        """Folder of a run's checkpoints."""
+        return self.results / "checkpoints/cell/f1" / f"s{seed}"
+
+    def ask(self, seed: int, what: str) -> None:
+        """Leave a word for the trainer of a run (see its docstring)."""
+        self.checkpoints(seed).mkdir(parents=True, exist_ok=True)
+        (self.checkpoints(seed) / what).touch()
+
     def lines(self, seed: int, name: str) -> list[int]:
         """Epochs that a run has `begun` or `saved`, in order."""
-        path = self.results / "checkpoints/cell/f1" / f"s{seed}" / name
+        path = self.checkpoints(seed) / name
         return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def all_saved(self, count: int) -> bool:
+        """Whether every run has saved so many epochs."""
+        return all(len(self.lines(seed, "saved")) >= count for seed in range(len(self.epochs)))
 
     def job_of(self, seed: int) -> str | None:
         """Number of the active Slurm job of a run."""
         jobs = [job for job in scheduler.jobs_in(self.folder) if job.comment == f"rule_train_wildcards_{seed}"]
         return jobs[0].number if jobs else None
 
-    def results_of(self) -> dict[int, str]:
-        """Content of every run.json."""
-        folder = self.results / "runs/cell/f1"
-        return {seed: (folder / f"s{seed}" / "run.json").read_text() for seed in range(4)}
+    def check_results(self) -> None:
+        """Every run has ended as it does undisturbed, bit for bit."""
+        for seed, epochs in enumerate(self.epochs):
+            alone = self.folder / "alone" / str(seed)
+            trainer.train(seed, epochs, 0.0, alone, alone / "run.json")
+            ours = self.results / "runs/cell/f1" / f"s{seed}" / "run.json"
+            assert ours.read_text() == (alone / "run.json").read_text(), seed
+
+    def check_epochs(self, *disturbances: int) -> None:
+        """No epoch is missing, none is begun again but the one that was under way when its run was disturbed."""
+        for seed, (epochs, most) in enumerate(zip(self.epochs, disturbances, strict=True)):
+            begun = self.lines(seed, "begun")
+            assert sorted(set(begun)) == list(range(epochs))
+            assert len(begun) - epochs <= most, (seed, begun)

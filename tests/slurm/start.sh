@@ -76,8 +76,8 @@ END
 fi
 
 # GPUs: Slurm wants character devices; a second null device each will do.
-for number in 0 1 2 3; do [ -e "$dir/gpu$number" ] || mknod "$dir/gpu$number" c 1 3; done
-echo "Name=gpu Type=fake File=$dir/gpu[0-3]" > $etc/gres.conf
+for number in 0 1 2 3 4 5 6 7; do [ -e "$dir/gpu$number" ] || mknod "$dir/gpu$number" c 1 3; done
+echo "Name=gpu Type=fake File=$dir/gpu[0-7]" > $etc/gres.conf
 # The configuration must be in /etc/slurm: Snakemake's job steps lose SLURM_CONF.
 sed -e "s|@HOST@|$host|g;s|@DIR@|$dir|g;s|@ACCOUNTING@|$accounting|" "$here/slurm.conf.in" > $etc/slurm.conf
 

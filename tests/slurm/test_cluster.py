@@ -1,27 +1,25 @@
-"""The study on a real Slurm, undisturbed: GPUs are asked for, results are those of one machine, nothing is redone."""
+"""The study on a real Slurm, undisturbed: GPUs are asked for, nothing is redone; and a sweep as one job array."""
 
 import subprocess
+import threading
+import time
 
 import pytest
 from alertgrid.launch import sweep
-from lab import wait_until
+from lab import HERE, ROOT, jobs_below, wait_until
 from submitit.helpers import DelayedSubmission
 
 
-@pytest.mark.parametrize(
-    ("profile", "request_seen"),
-    [("slurm", "TresPerNode=gres:gpu:1"), ("slurm-gpus", "TresPerJob=gres:gpu:1"), ("slurm-nodbd", "gres:gpu:1")],
-)
-def test_a_study_runs_on_slurm_with_gpus(make_study, reference, profile, request_seen):
-    study = make_study(profile=profile)
+def test_a_study_runs_on_slurm_and_a_second_start_has_nothing_to_do(make_study):
+    study = make_study(epochs="4/4/4/4", pace=0.2)
     process = study.start()
     number = study.wait_for(lambda: study.job_of(0), 60, process)
     shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True).stdout
     assert study.finish(process) == 0, study.log()[-3000:]
-    assert request_seen in shown
+    assert "TresPerNode=gres:gpu:1" in shown
     assert "Partition=gpu" in shown
-    assert study.results_of() == reference(4)
-    assert all(study.lines(seed, "begun") == [0, 1, 2, 3] for seed in range(4))
+    study.check_results()
+    study.check_epochs(0, 0, 0, 0)
     again = study.run(study.command())
     assert "Nothing to be done" in again.stderr, again.stderr[-3000:]
     assert not (study.results / "controller.lock").exists()
@@ -34,8 +32,6 @@ class Slow:
         self.folder, self.lives = folder, lives
 
     def __call__(self):
-        import time
-
         state = self.folder / "count"
         for number in range(int(state.read_text()) if state.exists() else 0, 10):
             time.sleep(0.4)
@@ -46,18 +42,21 @@ class Slow:
         return DelayedSubmission(Slow(self.folder, self.lives + 1))
 
 
-def test_a_sweep_is_one_array_whose_tasks_survive_preemption(slurm, tmp_path, monkeypatch):
-    import threading
+def second_task(folder):
+    """Job number of the array's second task."""
+    return next((job for job in jobs_below(folder) if job.endswith("_1")), None)
 
-    from lab import HERE, ROOT, squeue
 
+@pytest.mark.usefixtures("slurm")
+def test_a_sweep_is_one_array_whose_tasks_survive_preemption(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'workflow'}:{HERE}")
+    monkeypatch.chdir(tmp_path)
     for name in "ab":
         (tmp_path / name).mkdir()
 
     def preempt():
         wait_until((tmp_path / "b" / "count").exists, 60)
-        subprocess.run(["scancel", "--signal=USR2", next(job for job in squeue() if job.endswith("_1"))])
+        subprocess.run(["scancel", "--signal=USR2", second_task(tmp_path)])
 
     thread = threading.Thread(target=preempt)
     thread.start()

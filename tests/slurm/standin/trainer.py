@@ -1,7 +1,7 @@
 """A trainer that learns nothing but behaves like the real one: a lock, a checkpoint each epoch, a result by rename.
 
 The result depends on every epoch and on the state carried from one to the next, so that a lost or repeated epoch shows.
-A file `hog` in the checkpoint folder makes it take memory until it is killed, a file `requeue` requeue its own job.
+Files in the checkpoint folder tell it what to do: `hog` to take memory until it is killed, `deaf` to hear no signal.
 """
 
 import signal
@@ -14,11 +14,12 @@ from alertgrid import locks
 from alertgrid.files import read_json, write_json
 from alertgrid.launch import scheduler
 
+AGAIN = 75
+stopped = []
 
-def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> None:
-    """Run the epochs that are left; note each epoch when it begins and when it is saved."""
-    stopped = []
-    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+
+def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> int:
+    """Run the epochs that are left; note each epoch when it begins and when it is saved. The exit status."""
     state_file = folder / "state.json"
     with locks.hold(folder / "lock.json", f"run s{seed}", wait_seconds=20) as lock:
         state = read_json(state_file) if state_file.exists() else {"epoch": 0, "weights": [0.0] * 4, "seconds": 0.0}
@@ -29,12 +30,14 @@ def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> No
             write_json(state_file, state)
             write_json(folder / "progress.json", progress(state, epochs))
             note(folder / "saved", state["epoch"] - 1)
-            if (folder / "requeue").exists():
-                (folder / "requeue").unlink()
-                scheduler.requeue_self()
-            if stopped:
-                sys.exit("stopped by SIGTERM, saved")
-        write_json(output, {"epochs": epochs, "weights": state["weights"], "wall_seconds": 0.0, "device": "cpu"})
+            if stopped and not (folder / "deaf").exists():
+                break
+        else:
+            write_json(output, {"epochs": epochs, "weights": state["weights"], "wall_seconds": 0.0, "device": "cpu"})
+            return 0
+    print("stopped by SIGTERM, saved", flush=True)
+    scheduler.requeue_self()
+    return AGAIN
 
 
 def one_epoch(state: dict, seed: int, pace: float, folder: Path) -> dict:
@@ -67,5 +70,6 @@ def note(path: Path, epoch: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     seed, epochs, pace, folder, output = sys.argv[1:]
-    train(int(seed), int(epochs), float(pace), Path(folder), Path(output))
+    sys.exit(train(int(seed), int(epochs), float(pace), Path(folder), Path(output)))

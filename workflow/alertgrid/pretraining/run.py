@@ -115,7 +115,9 @@ def pretrain(
         state = training.run()
         lock.check()
         manifest = plan.write(Path(output), training, state)
-        keeper.clear()
+        # Snakemake, signalled too, deletes what a job made after that; with the checkpoints its retry is short.
+        if not watch.signal:
+            keeper.clear()
     return manifest
 
 
