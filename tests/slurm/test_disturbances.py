@@ -36,7 +36,7 @@ def test_preempted_jobs_are_requeued_and_a_drained_node_is_waited_for(make_study
 
 def test_time_limits_cancel_and_memory(make_study):
     # A signal a minute before the limit, and the limit set when the run is under way: four minutes are too long a test.
-    study = make_study(epochs="50/10/10/50", pace=2, changes={"train": {"slurm_extra": "--signal=TERM@60"}})
+    study = make_study(epochs="45/8/8/30", pace=2, changes={"train": {"slurm_extra": "--signal=TERM@60"}})
     study.ask(0, "deaf")
     process = study.start()
     study.wait_for(lambda: study.all_saved(2), 120, process)

@@ -1,20 +1,26 @@
-"""The toy study of the real workflow through real sbatch, every rule, with a training cancelled half-way."""
+"""The toy study of the real workflow through real sbatch, every rule: one training cancelled, a pre-training cut short.
+
+No job is warned by a signal here: clock and checkpoints alone carry the work across its time limits.
+"""
 
 import shutil
-import subprocess
 
 import pandas as pd
-import pytest
+import yaml
+from alertgrid.files import read_json
 from alertgrid.launch import scheduler
 from alertgrid.predictions import read_predictions
 from alertgrid.status import study_status
-from lab import ROOT, Study
+from lab import ROOT, Study, slurm
 
 CLOCK = ["seconds", "alerts_per_second"]
+CELL, ENCODER = "test_convnext-none-image", "test_convnext-galaxies"
+# A minute is Slurm's shortest limit; the pre-trainer stops six seconds after its start and is longer than that.
+LONG = {"epochs": 60, "patience": 1000, "warmup_epochs": 1, "stop_margin_seconds": 54.0}
 
 
 class Toy(Study):
-    """A copy of the project with the toy study."""
+    """A copy of the project with a part of the toy study, one pre-training and one training made longer."""
 
     memory_mb = 2500
 
@@ -23,58 +29,72 @@ class Toy(Study):
         for part in ("workflow", "profiles", "envs", "tests"):
             shutil.copytree(ROOT / part, self.folder / part, ignore=ignored, symlinks=True)
         shutil.copy(ROOT / "Snakefile", self.folder)
-        shutil.copy(ROOT / "tests/toy/config.yaml", self.folder)
+        config = yaml.safe_load((ROOT / "tests/toy/config.yaml").read_text())
+        study = config["studies"]["toy"]
+        study["grid"] |= {"architectures": ["test_convnext"], "seeds": [0], "exclude": []}
+        study["pretraining"]["galaxies"]["training"] = LONG
+        study["training"]["overrides"][CELL] = {"epochs": 25, "patience": 1000}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def settings(self, epochs, pace):
         return ["study=toy"]
 
-    def outcome(self):
-        """Run -> scores and history without the clock."""
-        found = {}
-        for run in pd.read_csv(self.results / "grid.csv")["run"]:
-            folder = self.results / "runs" / run
-            scores = read_predictions(folder / "predictions.h5")
-            found[run] = scores, pd.read_csv(folder / "history.csv").drop(columns=CLOCK)
-        return found
+    def runs(self):
+        """Folders of all runs."""
+        return {run: self.results / "runs" / run for run in pd.read_csv(self.results / "grid.csv")["run"]}
+
+    def train_here(self):
+        """Train every run on this machine, without Slurm."""
+        first = self.run(self.command("--", "results/toy/grid.csv", profile="profiles/local"))
+        assert first.returncode == 0, first.stderr[-4000:]
+        records = [str(folder.relative_to(self.folder) / "run.json") for folder in self.runs().values()]
+        done = self.run(self.command("--set-threads", "train=1", "--", *records, profile="profiles/local"), seconds=900)
+        assert done.returncode == 0, done.stderr[-4000:]
+
+    def command(self, *options, profile="profiles/slurm"):
+        return [*super().command(profile=profile), *options]
+
+    def job(self, comment):
+        """The active job with this in its comment, if there is one."""
+        return next((job for job in scheduler.jobs_in(self.folder) if comment in job.comment), None)
+
+    def under_way(self, cell):
+        """The job of a cell's training that has saved two epochs, if there is one just now."""
+        files = (self.results / "checkpoints" / cell).rglob("progress.json")
+        far = any(read_json(file)["epoch"] >= 2 for file in files)
+        return self.job(f"rule_train_wildcards_{cell}") if far else None
 
 
 def check_equal(ours, theirs):
-    """Bit for bit the same runs."""
-    assert ours.keys() == theirs.keys()
-    for run, (scores, history) in ours.items():
-        pd.testing.assert_frame_equal(scores, theirs[run][0], check_exact=True, obj=run)
-        pd.testing.assert_frame_equal(history, theirs[run][1], check_exact=True, obj=run)
+    """Bit for bit the same runs and encoder, clocks aside."""
+    for (run, folder), other in zip(ours.runs().items(), theirs.runs().values(), strict=True):
+        scores = [read_predictions(place / "predictions.h5") for place in (folder, other)]
+        histories = [pd.read_csv(place / "history.csv").drop(columns=CLOCK) for place in (folder, other)]
+        pd.testing.assert_frame_equal(*scores, check_exact=True, obj=run)
+        pd.testing.assert_frame_equal(*histories, check_exact=True, obj=run)
+    weights = [study.results / "encoders" / ENCODER / "model.safetensors" for study in (ours, theirs)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The toy study on this machine, without Slurm."""
-    toy = Toy(tmp_path_factory.mktemp("local") / "study")
-    done = toy.run(toy.command("--set-threads", "train=1", profile="profiles/local"), seconds=1200)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return toy.outcome()
+def test_the_toy_study_on_slurm(request, tmp_path):
+    undisturbed = Toy(tmp_path / "local")
+    undisturbed.train_here()
+    request.getfixturevalue("slurm")  # not before, since the other tests go on meanwhile
 
-
-def test_the_toy_study_on_slurm_with_a_training_cancelled(undisturbed, slurm, tmp_path):
-    toy = Toy(tmp_path / "study")
+    toy = Toy(tmp_path / "study", changes={"pretrain": {"runtime": 1}})
     process = toy.start()
-    job = toy.wait_for(lambda: running_training(toy), 600, process)
-    shown = subprocess.run(["scontrol", "show", "job", job.number], capture_output=True, text=True).stdout
+    pretraining = toy.wait_for(lambda: toy.job("rule_pretrain"), 300, process).number
+    training = toy.wait_for(lambda: toy.under_way(CELL), 300, process)
+    shown = slurm("scontrol", "show", "job", training.number)
+    scheduler.cancel([training])
+    assert toy.finish(process, 900) == 0, toy.log()[-4000:]
+
     assert "gres:gpu:1" in shown
-    scheduler.cancel([job])
-    assert toy.finish(process, 1500) == 0, toy.log()[-4000:]
-    check_equal(toy.outcome(), undisturbed)
+    check_equal(toy, undisturbed)
     assert {run.state for run in study_status(toy.results)} == {"done"}
+    (cancelled,) = (folder for run, folder in toy.runs().items() if run.startswith(CELL))
+    assert read_json(cancelled / "run.json")["resumed"] >= 1
+    assert "Restarts=0" not in slurm("scontrol", "show", "job", pretraining)
     assert (toy.results / "report/index.html").exists()
     again = toy.run(toy.command("--dry-run"))
     assert "Nothing to be done" in again.stderr, again.stderr[-3000:]
-
-
-def running_training(toy):
-    """The job of a training that has a checkpoint already, if there is one just now."""
-    for job in scheduler.jobs_in(toy.folder):
-        if job.comment.startswith("rule_train_wildcards_") and job.state == "RUNNING":
-            cell, fraction, seed = job.comment.removeprefix("rule_train_wildcards_").rsplit("_", 2)
-            if (toy.results / "checkpoints" / cell / f"f{fraction}" / f"s{seed}" / "progress.json").exists():
-                return job
-    return None
