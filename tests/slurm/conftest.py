@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from lab import HERE, Study, jobs_below, wait_until
 from lab import slurm as ask_slurm
@@ -73,7 +74,10 @@ def start(shared: Path) -> None:
 def slurm(request, running_slurm, shared, tmp_path):
     """The cluster: a share of it, or all of it for a test marked `alone`. A test that failed leaves no jobs behind."""
     alone = request.node.get_closest_marker("alone")
-    with locked(shared / "place.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+    with contextlib.ExitStack() as place:
+        # Through a gate, so that whoever waits for the whole cluster is not passed by those who share it.
+        with locked(shared / "gate.lock", fcntl.LOCK_EX):
+            place.enter_context(locked(shared / "place.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         yield
         if alone:
             node = f"nodename={os.uname().nodename}"
@@ -81,6 +85,15 @@ def slurm(request, running_slurm, shared, tmp_path):
         if left := jobs_below(tmp_path):
             ask_slurm("scancel", *left)
         wait_until(lambda: not jobs_below(tmp_path), 60)
+        end_processes(tmp_path)
+
+
+def end_processes(folder: Path) -> None:
+    """End what jobs have left behind: without cgroups Slurm does not find every process again."""
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from .launch import scheduler
 HEARTBEAT_SECONDS = 30.0
 # Ten missed heartbeats: longer than a stalled file system usually takes, shorter than anyone waits for a retry.
 STALE_SECONDS = 300.0
+# A retry may start on another node while Slurm still ends the job before it; 30 s pass there from SIGTERM to SIGKILL.
+HANDOVER_SECONDS = 60.0
 
 
 class Lock:

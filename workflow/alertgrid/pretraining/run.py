@@ -19,7 +19,7 @@ from ..corpora import Corpus
 from ..encoders import build_encoder, encoder_spec
 from ..errors import StudyError
 from ..files import sha256_text, write_csv
-from ..locks import hold
+from ..locks import HANDOVER_SECONDS, hold
 from ..models import InputNormalisation, resolve_settings, seeded
 from ..training.data import Feed, Table
 from ..training.hardware import arithmetic, choose_device, choose_precision, peak_memory
@@ -106,7 +106,7 @@ def pretrain(
     plan = _Plan(corpus, architecture, start, resolve_settings(architecture, models), recipe or Recipe(), seed)
     device = choose_device(device)
     with (
-        hold(Path(checkpoints) / "lock.json", f"pre-training of {plan.name}") as lock,
+        hold(Path(checkpoints) / "lock.json", f"pre-training of {plan.name}", HANDOVER_SECONDS) as lock,
         Watch(deadline, plan.recipe.stop_margin_seconds) as watch,
         arithmetic(device, threads=threads, deterministic=plan.recipe.deterministic),
     ):
