@@ -84,7 +84,7 @@ def slurm(request, running_slurm, shared, tmp_path):
             subprocess.run(["scontrol", "update", node, "state=resume"], capture_output=True)
         if left := jobs_below(tmp_path):
             ask_slurm("scancel", *left)
-        wait_until(lambda: not jobs_below(tmp_path), 60)
+        wait_until(lambda: not jobs_below(tmp_path), 180)
         end_processes(tmp_path)
 
 

@@ -20,7 +20,7 @@ from standin import trainer
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # Longest that one Snakemake may take; a hanging controller must not hang the tests.
-LIMIT_SECONDS = 420
+LIMIT_SECONDS = 600
 
 
 def slurm(*words: str) -> str:
@@ -74,8 +74,8 @@ class Study:
         self,
         folder: Path,
         profile: str = "slurm",
-        epochs: str = "12/12",
-        pace: float = 1.0,
+        epochs: str = "6/6",
+        pace: float = 0.2,
         changes: Mapping[str, Mapping[str, Any]] | None = None,
     ):
         self.folder, self.results = folder, folder / "results" / "toy"
@@ -104,10 +104,18 @@ class Study:
         return [*words, "--config", *self.config]
 
     def start(self, *options: str) -> subprocess.Popen:
-        """Start Snakemake in the background, in a session of its own, with its output in controller.log."""
+        """Start Snakemake in the background."""
+        return self._start(self.command(*options))
+
+    def start_alertgrid(self, *words: str) -> subprocess.Popen:
+        """Start a command of the package in the background."""
+        return self._start(self.alertgrid(*words))
+
+    def _start(self, command: list[str]) -> subprocess.Popen:
+        """Start a program in a session of its own, with its output in controller.log."""
         with open(self.folder / "controller.log", "a") as log:
             process = subprocess.Popen(
-                self.command(*options),
+                command,
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
@@ -160,14 +168,24 @@ class Study:
         self.checkpoints(seed).mkdir(parents=True, exist_ok=True)
         (self.checkpoints(seed) / what).touch()
 
+    def hold(self) -> None:
+        """Let every run stay in its second epoch."""
+        for seed in range(len(self.epochs)):
+            self.ask(seed, "hold")
+
+    def release(self, *seeds: int) -> None:
+        """Let runs go on: these, or all."""
+        for seed in seeds or range(len(self.epochs)):
+            (self.checkpoints(seed) / "hold").unlink(missing_ok=True)
+
     def lines(self, seed: int, name: str) -> list[int]:
         """Epochs that a run has `begun` or `saved`, in order."""
         path = self.checkpoints(seed) / name
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
-    def all_saved(self, count: int) -> bool:
-        """Whether every run has saved so many epochs."""
-        return all(len(self.lines(seed, "saved")) >= count for seed in range(len(self.epochs)))
+    def holds(self) -> bool:
+        """Whether every run is in its second epoch."""
+        return all(self.lines(seed, "begun")[-1:] == [1] for seed in range(len(self.epochs)))
 
     def job_of(self, seed: int) -> str | None:
         """Number of the active Slurm job of a run."""

@@ -1,20 +1,18 @@
-"""The study on a real Slurm, undisturbed: GPUs are asked for, nothing is redone; and a sweep as one job array."""
+"""The study on a real Slurm, undisturbed: GPUs are asked for, nothing is redone; and a search as one job array."""
 
-import subprocess
 import threading
 import time
 
 import pytest
-from alertgrid.launch import sweep
-from lab import HERE, ROOT, jobs_below, wait_until
-from submitit.helpers import DelayedSubmission
+from alertgrid import tuning
+from lab import HERE, ROOT, jobs_below, slurm, wait_until
 
 
 def test_a_study_runs_on_slurm_and_a_second_start_has_nothing_to_do(make_study):
-    study = make_study(epochs="4/4/4/4", pace=0.2)
+    study = make_study(epochs="4/4/4/4")
     process = study.start()
-    number = study.wait_for(lambda: study.job_of(0), 60, process)
-    shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True).stdout
+    number = study.wait_for(lambda: study.job_of(0), 180, process)
+    shown = slurm("scontrol", "show", "job", number)
     assert study.finish(process) == 0, study.log()[-3000:]
     assert "TresPerNode=gres:gpu:1" in shown
     assert "Partition=gpu" in shown
@@ -25,43 +23,40 @@ def test_a_study_runs_on_slurm_and_a_second_start_has_nothing_to_do(make_study):
     assert not (study.results / "controller.lock").exists()
 
 
-class Slow:
-    """Counts to ten; continues where it was when Slurm warns it."""
+class Valley:
+    """Lowest at 0.3; notes every epoch in its folder, and goes on where it was."""
 
-    def __init__(self, folder, lives=1):
-        self.folder, self.lives = folder, lives
-
-    def __call__(self):
-        state = self.folder / "count"
-        for number in range(int(state.read_text()) if state.exists() else 0, 10):
+    def __call__(self, settings, folder, report):
+        folder.mkdir(parents=True, exist_ok=True)
+        state, value = folder / "epochs", abs(settings["training"]["learning_rate"] - 0.3)
+        for epoch in range(len(state.read_text().split()) if state.exists() else 0, 5):
             time.sleep(0.4)
-            state.write_text(str(number + 1))
-        return self.lives
-
-    def checkpoint(self):
-        return DelayedSubmission(Slow(self.folder, self.lives + 1))
-
-
-def second_task(folder):
-    """Job number of the array's second task."""
-    return next((job for job in jobs_below(folder) if job.endswith("_1")), None)
+            with open(state, "a") as file:
+                file.write(f"{epoch}\n")
+            report(epoch, value)
+        return value
 
 
 @pytest.mark.usefixtures("slurm")
-def test_a_sweep_is_one_array_whose_tasks_survive_preemption(tmp_path, monkeypatch):
+def test_a_search_is_one_array_whose_workers_survive_preemption(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'workflow'}:{HERE}")
     monkeypatch.chdir(tmp_path)
-    for name in "ab":
-        (tmp_path / name).mkdir()
+    preempted = []
 
     def preempt():
-        wait_until((tmp_path / "b" / "count").exists, 60)
-        subprocess.run(["scancel", "--signal=USR2", second_task(tmp_path)])
+        wait_until(lambda: len(list((tmp_path / "search").rglob("epochs"))) >= 2, 180)
+        preempted.extend(job for job in jobs_below(tmp_path) if job.endswith("_1"))
+        slurm("scancel", "--signal=USR2", *preempted)
 
     thread = threading.Thread(target=preempt)
     thread.start()
-    parameters = {"timeout_min": 5, "mem_gb": 0.5, "slurm_partition": "gpu", "gpus_per_node": 1}
-    tasks = [Slow(tmp_path / "a"), Slow(tmp_path / "b")]
-    results = sweep.run_tasks(tasks, folder=tmp_path / "jobs", at_once=2, cluster="slurm", parameters=parameters)
+    search = tuning.Search(tmp_path / "search", {"training.learning_rate": {"low": 0.0, "high": 1.0}}, seed=1)
+    parameters = {"timeout_min": 5, "mem_gb": 0.5, "slurm_partition": "gpu", "slurm_gres": "gpu:1"}
+    study = tuning.tune(search, Valley(), trials=6, workers=2, cluster="slurm", parameters=parameters)
     thread.join()
-    assert results == [1, 2]
+    assert "Restarts=1" in slurm("scontrol", "show", "job", *preempted)
+    assert len(tuning.settled(study)) == 6
+    assert study.best_value < 0.3
+    for state in search.folder.rglob("epochs"):
+        epochs = state.read_text().split()
+        assert epochs == [str(number) for number in range(len(epochs))], state

@@ -16,50 +16,62 @@ def shown(number):
     return slurm("scontrol", "show", "job", number)
 
 
-@pytest.mark.alone
-def test_preempted_jobs_are_requeued_and_a_drained_node_is_waited_for(make_study):
-    study = make_study(epochs="30/10/10/10")
-    study.ask(0, "deaf")  # killed at the end of the grace time, without a word
-    process = study.start("--retries", "0")
-    study.wait_for(lambda: study.all_saved(1), 120, process)
-    jobs = [study.job_of(seed) for seed in range(4)]
-    node = f"nodename={os.uname().nodename}"
-    slurm("sbatch", "--partition=urgent", "--gres=gpu:8", "--output=/dev/null", "--wrap=sleep 1")
-    study.wait_for(lambda: all("Restarts=1" in shown(number) for number in jobs), 60, process)
-    slurm("scontrol", "update", node, "state=drain", "reason=test")
-    study.wait_for(lambda: all("JobState=PENDING" in shown(number) for number in jobs), 60, process)
-    slurm("scontrol", "update", node, "state=resume")
+def shows(number, text, process, study):
+    """Wait until Slurm says this of a job."""
+    study.wait_for(lambda: text in shown(number), 180, process)
+
+
+def begin_and_hold(study, *options):
+    """Start a study and wait until every run is in its second epoch."""
+    study.hold()
+    process = study.start(*options)
+    study.wait_for(study.holds, 180, process)
+    return process, [study.job_of(seed) for seed in range(len(study.epochs))]
+
+
+def check_end(study, process, *disturbances):
+    """The study ends complete, with the undisturbed results and no epoch too many."""
     assert study.finish(process) == 0, study.log()[-3000:]
     study.check_results()
-    study.check_epochs(1, 1, 1, 1)
+    study.check_epochs(*disturbances)
+
+
+@pytest.mark.alone
+def test_preempted_jobs_are_requeued_and_a_drained_node_is_waited_for(make_study):
+    study = make_study(epochs="6/6/6/6")
+    study.ask(0, "deaf")  # killed at the end of the grace time, without a word
+    process, jobs = begin_and_hold(study, "--retries", "0")
+    slurm("sbatch", "--partition=urgent", "--gres=gpu:8", "--output=/dev/null", "--wrap=sleep 1")
+    for number in jobs:
+        shows(number, "Restarts=1", process, study)
+    node = f"nodename={os.uname().nodename}"
+    slurm("scontrol", "update", node, "state=drain", "reason=test")
+    for number in jobs:
+        shows(number, "JobState=PENDING", process, study)
+    study.release()
+    slurm("scontrol", "update", node, "state=resume")
+    check_end(study, process, 1, 0, 0, 0)
 
 
 def test_time_limits_cancel_and_memory(make_study):
     # A signal a minute before the limit, and the limit set when the run is under way: four minutes are too long a test.
-    study = make_study(epochs="45/8/8/30", pace=2, changes={"train": {"slurm_extra": "--signal=TERM@60"}})
+    study = make_study(epochs="6/6/6/6", changes={"train": {"slurm_extra": "--signal=TERM@60"}})
     study.ask(0, "deaf")
-    process = study.start()
-    study.wait_for(lambda: study.all_saved(2), 120, process)
-    jobs = [study.job_of(seed) for seed in range(4)]
+    process, jobs = begin_and_hold(study)
     slurm("scontrol", "update", f"jobid={jobs[0]}", "timelimit=1")
     slurm("scontrol", "update", f"jobid={jobs[3]}", "timelimit=2")
     slurm("scancel", jobs[1])
     study.ask(2, "hog")
-    for seed in (1, 2, 0):
-        study.wait_for(lambda seed=seed: study.job_of(seed) not in (None, jobs[seed]), 120, process)
-    assert "JobState=TIMEOUT" in shown(jobs[0])
-    assert "JobState=CANCELLED" in shown(jobs[1])
-    assert "JobState=FAILED" in shown(jobs[2])
-    study.wait_for(lambda: "Restarts=1" in shown(jobs[3]), 60, process)
-    assert study.finish(process) == 0, study.log()[-3000:]
-    study.check_results()
-    study.check_epochs(1, 1, 1, 0)
+    ends = {1: "JobState=CANCELLED", 2: "JobState=FAILED", 3: "Restarts=1", 0: "JobState=TIMEOUT"}
+    for seed, end in ends.items():
+        shows(jobs[seed], end, process, study)
+        study.release(seed)
+    check_end(study, process, 1, 0, 1, 0)
 
 
 def test_a_killed_controller_is_started_again_without_training_twice(make_study):
-    study = make_study(epochs="25/25")
-    process = study.start()
-    study.wait_for(lambda: study.all_saved(1), 120, process)
+    study = make_study()
+    process, _ = begin_and_hold(study)
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -72,46 +84,46 @@ def test_a_killed_controller_is_started_again_without_training_twice(make_study)
     assert unlocked.returncode != 0
     assert "2 jobs of an earlier Snakemake are still in Slurm" in unlocked.stderr
 
-    resumed = study.run(study.alertgrid("resume"))
-    assert resumed.returncode == 0, resumed.stderr[-3000:]
-    assert "waiting for" in resumed.stdout
-    study.check_results()
-    study.check_epochs(0, 0)
+    study.release(0)
+    resuming = study.start_alertgrid("resume")
+    study.wait_for(lambda: "waiting for" in study.log(), 180, resuming)
+    study.release()
+    check_end(study, resuming, 0, 0)
 
 
 def test_a_second_controller_refuses_and_names_the_first(make_study):
-    study = make_study(profile="slurm-gpus", epochs="25/25")
-    process = study.start()
-    study.wait_for((study.results / "controller.lock").exists, 60, process)
+    study = make_study(profile="slurm-gpus")
+    process, jobs = begin_and_hold(study)
     second = study.run(study.command())
     assert second.returncode != 0
     assert f"process {process.pid}" in second.stderr
     unlock = study.run(study.command("--unlock"))
     assert unlock.returncode != 0
     assert "already under way" in unlock.stderr
-    assert "TresPerJob=gres:gpu:1" in shown(study.job_of(0))
-    assert study.finish(process) == 0, study.log()[-3000:]
-    study.check_results()
-    study.check_epochs(0, 0)
+    assert "TresPerJob=gres:gpu:1" in shown(jobs[0])
+    study.release()
+    check_end(study, process, 0, 0)
 
 
 def test_the_controller_as_a_job_requeues_itself_and_cancels_what_it_left(make_study):
-    study = make_study(epochs="30/30")
+    study = make_study()
+    study.hold()
     launched = study.run(study.alertgrid("launch", "--minutes", "10", "--memory-gb", "1", "--cancel"))
     assert launched.returncode == 0, launched.stderr
     number = launched.stdout.split("job ")[1].split()[0]
     log = Path(launched.stdout.split("its log: ")[1].splitlines()[0])
-    wait_until(lambda: study.all_saved(1), 120, "a first epoch")
+    wait_until(study.holds, 180, "the second epoch")
     second = study.run(study.alertgrid("launch"))
     assert second.returncode != 0
     assert f"Slurm job {number}" in second.stderr
 
     slurm("scancel", "--signal=USR2", number)
-    wait_until(lambda: "Restarts=1" in shown(number), 60, "the requeue")
+    wait_until(lambda: "Restarts=1" in shown(number), 180, "the requeue")
+    wait_until(lambda: "waiting for" in log.read_text(), 180, "its next life")
+    study.release()
     wait_until(lambda: not jobs_below(study.folder), 300, "the end of all jobs")
-    assert "waiting for" in log.read_text()
     study.check_results()
-    study.check_epochs(1, 1)
+    study.check_epochs(0, 0)
     assert (study.results / "table.csv").exists()
 
 
@@ -131,7 +143,7 @@ def disk(folder, size):
 
 
 def test_a_read_only_and_a_full_disk_stop_clearly_and_are_mended(make_study):
-    study = make_study(profile="slurm-nodbd", epochs="4/4", pace=0.2)
+    study = make_study(profile="slurm-nodbd")
     with disk(study.folder / "results", "8m") as results, disk(study.results / "checkpoints", "40k") as checkpoints:
         results("ro,size=8m")
         refused = study.run(study.command())
@@ -145,5 +157,4 @@ def test_a_read_only_and_a_full_disk_stop_clearly_and_are_mended(make_study):
         assert "cannot be written: [Errno 28] No space left on device" in log or "cannot be written: No space" in log
         assert not (study.results / "runs/cell/f1/s0/run.json").exists()
         checkpoints("rw,size=4m")
-        assert study.finish(study.start()) == 0, study.log()[-3000:]
-        study.check_results()
+        check_end(study, study.start(), 1, 1)

@@ -173,9 +173,10 @@ def test_without_data_every_run_has_failed(files, tmp_path):
     assert (tmp_path / "checkpoints" / NAMES[2] / "failed.json").exists()
 
 
-def test_a_run_that_another_job_trains_is_left_to_it(files, tmp_path):
+def test_a_run_that_another_job_trains_is_left_to_it(files, tmp_path, monkeypatch):
     from alertgrid.locks import hold
 
+    monkeypatch.setattr(run, "HANDOVER_SECONDS", 0.1)
     with hold(tmp_path / "checkpoints" / NAMES[0] / "lock.json", "training"):
         failures = train_pack(make_pack(files, tmp_path))
     assert list(failures) == [NAMES[0]]

@@ -98,9 +98,10 @@ def test_stop_before_the_predictions_keeps_the_training(files, tmp_path, monkeyp
     assert "resumed after epoch 3, step 0" in capsys.readouterr().err
 
 
-def test_second_trainer_refuses(files, tmp_path, capsys):
+def test_second_trainer_refuses(files, tmp_path, capsys, monkeypatch):
     from alertgrid.locks import hold
 
+    monkeypatch.setattr("alertgrid.training.run.HANDOVER_SECONDS", 0.1)
     with hold(tmp_path / "checkpoints" / RUN / "lock.json", "training of this run"):
         assert main(arguments(files, tmp_path)) == 1
     assert "already under way" in capsys.readouterr().err

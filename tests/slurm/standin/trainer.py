@@ -1,7 +1,8 @@
 """A trainer that learns nothing but behaves like the real one: a lock, a checkpoint each epoch, a result by rename.
 
 The result depends on every epoch and on the state carried from one to the next, so that a lost or repeated epoch shows.
-Files in the checkpoint folder tell it what to do: `hog` to take memory until it is killed, `deaf` to hear no signal.
+Files in the checkpoint folder tell it what to do: `hold` to stay in its second epoch until the file is gone or a signal
+comes, `hog` to take memory there until it is killed, `deaf` to hear no signal.
 """
 
 import signal
@@ -30,7 +31,7 @@ def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> in
             write_json(state_file, state)
             write_json(folder / "progress.json", progress(state, epochs))
             note(folder / "saved", state["epoch"] - 1)
-            if stopped and not (folder / "deaf").exists():
+            if signalled(folder):
                 break
         else:
             write_json(output, {"epochs": epochs, "weights": state["weights"], "wall_seconds": 0.0, "device": "cpu"})
@@ -40,14 +41,21 @@ def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> in
     return AGAIN
 
 
+def signalled(folder: Path) -> bool:
+    """Whether to stop."""
+    return bool(stopped) and not (folder / "deaf").exists()
+
+
 def one_epoch(state: dict, seed: int, pace: float, folder: Path) -> dict:
     """The next state, after `pace` seconds."""
-    if (folder / "hog").exists():
-        (folder / "hog").unlink()
-        memory = [np.ones(2**26) for _ in range(4)]
-        time.sleep(60)
-        del memory
     time.sleep(pace)
+    while state["epoch"] == 1 and (folder / "hold").exists() and not signalled(folder):
+        time.sleep(0.1)
+        if (folder / "hog").exists():
+            (folder / "hog").unlink()
+            memory = [np.ones(2**26) for _ in range(4)]
+            time.sleep(60)
+            del memory
     step = np.random.default_rng([seed, state["epoch"]]).normal(size=4)
     weights = 0.9 * np.array(state["weights"]) + step
     return {"epoch": state["epoch"] + 1, "weights": weights.tolist(), "seconds": state["seconds"] + pace}

@@ -20,7 +20,7 @@ from ..dataset import read_catalogue
 from ..energy import Meter
 from ..errors import StudyError
 from ..files import write_json
-from ..locks import hold
+from ..locks import HANDOVER_SECONDS, hold
 from ..models import count_parameters
 from ..predictions import write_predictions
 from ..ranking import Ranking, roc_auc
@@ -132,7 +132,7 @@ def _carry_out(
     recipe = plan.recipe
     forget_peak(plan.data.device)
     with (
-        hold(checkpoints / "lock.json", f"training of {plan.spec.name}") as lock,
+        hold(checkpoints / "lock.json", f"training of {plan.spec.name}", HANDOVER_SECONDS) as lock,
         Watch(deadline, recipe.stop_margin_seconds) as watch,
         arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
         Meter(plan.data.device) as meter,
