@@ -55,18 +55,20 @@ def test_preempted_jobs_are_requeued_and_a_drained_node_is_waited_for(make_study
 
 def test_time_limits_cancel_and_memory(make_study):
     # A signal a minute before the limit, and the limit set when the run is under way: four minutes are too long a test.
-    study = make_study(epochs="6/6/6/6", changes={"train": {"slurm_extra": "--signal=TERM@60"}})
+    study = make_study(epochs="6/6/6/6/6", changes={"train": {"slurm_extra": "--signal=TERM@60"}})
     study.ask(0, "deaf")
+    study.ask(4, "clock")
     process, jobs = begin_and_hold(study)
     slurm("scontrol", "update", f"jobid={jobs[0]}", "timelimit=1")
     slurm("scontrol", "update", f"jobid={jobs[3]}", "timelimit=2")
     slurm("scancel", jobs[1])
     study.ask(2, "hog")
-    ends = {1: "JobState=CANCELLED", 2: "JobState=FAILED", 3: "Restarts=1", 0: "JobState=TIMEOUT"}
+    again, killed = "Restarts=1", "JobState=TIMEOUT"
+    ends = {1: "JobState=CANCELLED", 2: "JobState=FAILED", 4: again, 3: again, 0: killed}
     for seed, end in ends.items():
         shows(jobs[seed], end, process, study)
         study.release(seed)
-    check_end(study, process, 1, 0, 1, 0)
+    check_end(study, process, 1, 0, 1, 0, 0)
 
 
 def test_a_killed_controller_is_started_again_without_training_twice(make_study):

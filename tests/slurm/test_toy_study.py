@@ -1,6 +1,6 @@
-"""The toy study of the real workflow through real sbatch, every rule: one training cancelled, a pre-training cut short.
+"""The toy study of the real workflow through real sbatch, every rule: a training cancelled, a pre-training warned.
 
-No job is warned by a signal here: clock and checkpoints alone carry the work across its time limits.
+Slurm warns a job before its limit by SIGTERM; here the test does, since limits are minutes.
 """
 
 import shutil
@@ -15,7 +15,10 @@ from lab import ROOT, Study, slurm
 
 CLOCK = ["seconds", "alerts_per_second"]
 CELL, ENCODER = "test_convnext-none-image", "test_convnext-galaxies"
-LONG = {"epochs": 60, "patience": 1000, "warmup_epochs": 1}
+# Long enough that a test can meet them half-way.
+LONG = {"epochs": 25, "patience": 1000}
+# Folder of checkpoints, rule, and what is done to its job.
+PLACES = ((f"encoders/{ENCODER}", "rule_pretrain", ["--signal=TERM"]), (CELL, f"rule_train_{CELL}", []))
 
 
 class Toy(Study):
@@ -28,16 +31,12 @@ class Toy(Study):
         for part in ("workflow", "profiles", "envs", "tests"):
             shutil.copytree(ROOT / part, self.folder / part, ignore=ignored, symlinks=True)
         shutil.copy(ROOT / "Snakefile", self.folder)
-        self.write_config(LONG)
-
-    def write_config(self, pretraining):
-        """The toy study with less to do, but for the one pre-training and one training."""
         config = yaml.safe_load((ROOT / "tests/toy/config.yaml").read_text())
         study = config["studies"]["toy"]
         study["grid"] |= {"architectures": ["test_convnext"], "fractions": [0.5, 1.0], "seeds": [0], "exclude": []}
         study["packing"] = 2  # both fractions of a cell in one job
-        study["pretraining"]["galaxies"]["training"] = pretraining
-        study["training"]["overrides"][CELL] = {"epochs": 25, "patience": 1000}
+        study["pretraining"]["galaxies"]["training"] = LONG
+        study["training"]["overrides"][CELL] = LONG
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def settings(self, epochs, pace):
@@ -62,11 +61,10 @@ class Toy(Study):
         """The active job with this in its comment, if there is one."""
         return next((job for job in scheduler.jobs_in(self.folder) if comment in job.comment), None)
 
-    def under_way(self, cell):
-        """The job of a cell's training that has saved two epochs, if there is one just now."""
-        files = (self.results / "checkpoints" / cell).rglob("progress.json")
-        far = any(read_json(file)["epoch"] >= 2 for file in files)
-        return self.job(f"rule_train_{cell}") if far else None
+    def under_way(self, name, rule):
+        """The job of a training that has saved two epochs, if there is one just now."""
+        files = (self.results / "checkpoints" / name).rglob("progress.json")
+        return self.job(rule) if any(read_json(file)["epoch"] >= 2 for file in files) else None
 
 
 def check_equal(ours, theirs):
@@ -85,22 +83,26 @@ def test_the_toy_study_on_slurm(request, tmp_path):
     undisturbed.train_here()
     request.getfixturevalue("slurm")  # not before, since the other tests go on meanwhile
 
-    toy = Toy(tmp_path / "study", changes={"pretrain": {"runtime": 1}})
-    # A minute is Slurm's shortest limit. The pre-trainer stops so early that it must come back at least once.
-    needed = read_json(undisturbed.results / "encoders" / ENCODER / "manifest.json")["wall_seconds"]
-    toy.write_config(LONG | {"stop_margin_seconds": max(60 - 6 - needed / 2, 0)})
+    toy = Toy(tmp_path / "study")
     process = toy.start()
-    pretraining = toy.wait_for(lambda: toy.job("rule_pretrain"), 300, process).number
-    training = toy.wait_for(lambda: toy.under_way(CELL), 300, process)
-    shown = slurm("scontrol", "show", "job", training.number)
-    scheduler.cancel([training])
-    assert toy.finish(process, 900) == 0, toy.log()[-4000:]
+    met = {}
 
-    assert "gres:gpu:1" in shown
+    def disturbed():
+        """Warn the pre-training and cancel the training, each when it is under way."""
+        for name, rule, words in PLACES:
+            if name not in met and (job := toy.under_way(name, rule)):
+                met[name] = job.number, slurm("scontrol", "show", "job", job.number)
+                slurm("scancel", *words, job.number)
+        return len(met) == len(PLACES)
+
+    toy.wait_for(disturbed, 900, process)
+    assert toy.finish(process, 1500) == 0, toy.log()[-4000:]
+
+    assert all("gres:gpu:1" in shown for _, shown in met.values())
     check_equal(toy, undisturbed)
     assert {run.state for run in study_status(toy.results)} == {"done"}
     assert any(read_json(folder / "run.json")["resumed"] for run, folder in toy.runs().items() if run.startswith(CELL))
-    assert "Restarts=0" not in slurm("scontrol", "show", "job", pretraining)
+    assert "Restarts=1" in slurm("scontrol", "show", "job", met[PLACES[0][0]][0])
     assert (toy.results / "report/index.html").exists()
     again = toy.run(toy.command("--dry-run"))
     assert "Nothing to be done" in again.stderr, again.stderr[-3000:]

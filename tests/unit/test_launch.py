@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_without_slurm_nothing_is_known(monkeypatch, tmp_path):
     assert guard.orphans(tmp_path / "results" / "toy") == []
 
 
+@pytest.mark.parametrize(
+    ("out", "end"), [("2026-11-20T18:22:08", datetime(2026, 11, 20, 18, 22, 8).timestamp()), ("NONE", None), ("", None)]
+)
+def test_the_end_of_the_own_job(slurm, monkeypatch, out, end):
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    (slurm / "squeue.out").write_text(f"{out}\n")
+    assert scheduler.end_of_job() == end
+    assert "squeue --noheader --jobs=9 --format=%e" in (slurm / "calls.txt").read_text()
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert scheduler.end_of_job() is None
+
+
 def test_jobs_of_a_folder(slurm, tmp_path):
     queue(slurm, tmp_path, ("1", "ag_x", "rule_train_wildcards_a|b"))
     with open(slurm / "squeue.out", "a") as file:
@@ -104,14 +117,17 @@ def test_a_job_that_is_being_ended_is_not_revived(slurm, monkeypatch, shown):
 @pytest.mark.parametrize(("asked", "requeued"), [(True, 1), (False, 0)])
 def test_a_command_out_of_time_requeues_its_job_when_asked(monkeypatch, asked, requeued):
     def out_of_time(options):
+        seen.append(options.deadline)
         raise Interrupted("the time given to this run is used up")
 
-    calls = []
+    calls, seen = [], []
     monkeypatch.setattr(__main__, "requeue_self", lambda: calls.append(True))
+    monkeypatch.setattr(__main__, "end_of_job", lambda: 5000.0)
     monkeypatch.setattr("alertgrid.pretraining.command.run_pretrain", out_of_time)
     words = ["pretrain", "--checkpoints", "c", "--output", "o", "--architecture", "a", "--corpus", "{}"]
     assert __main__.main([*words, *(["--requeue"] if asked else [])]) == __main__.AGAIN
     assert len(calls) == requeued
+    assert seen == [5000.0 if asked else None]
 
 
 # --- one controller a study

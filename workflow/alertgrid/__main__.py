@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .errors import Interrupted, StudyError
-from .launch.scheduler import requeue_self
+from .launch.scheduler import end_of_job, requeue_self
 
 AGAIN = 75  # EX_TEMPFAIL: stopped before the end, saved, start me again
 
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             getattr(import_module(module), f"add_{name}_arguments")(command)
     options = parser.parse_args(given)
     run = getattr(import_module(COMMANDS[options.command][0]), f"run_{options.command}")
+    if getattr(options, "requeue", False):
+        options.deadline = min(filter(None, (options.deadline, end_of_job())), default=None)
     try:
         return run(options)
     except StudyError as error:

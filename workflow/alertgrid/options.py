@@ -32,4 +32,4 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="threads of the CPU")
     parser.add_argument("--deadline", type=float, help="end of the time, in seconds since 1970")
     parser.add_argument("--budget-seconds", type=float, help="time given to this process")
-    parser.add_argument("--requeue", action="store_true", help="out of time, put this Slurm job back into the queue")
+    parser.add_argument("--requeue", action="store_true", help="stop before this Slurm job ends, and put it back")

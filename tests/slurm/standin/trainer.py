@@ -1,8 +1,9 @@
 """A trainer that learns nothing but behaves like the real one: a lock, a checkpoint each epoch, a result by rename.
 
 The result depends on every epoch and on the state carried from one to the next, so that a lost or repeated epoch shows.
-Files in the checkpoint folder tell it what to do: `hold` to stay in its second epoch until the file is gone or a signal
-comes, `hog` to take memory there until it is killed, `deaf` to hear no signal.
+Files in the checkpoint folder tell it what to do: `hold` to stay in its second epoch until the file is gone or it is to
+stop, `hog` to take memory there until it is killed, `deaf` to hear no signal, `clock` to stop 20 s after the start of its
+job, which may take five minutes.
 """
 
 import signal
@@ -16,6 +17,7 @@ from alertgrid.files import read_json, write_json
 from alertgrid.launch import scheduler
 
 AGAIN = 75
+END = scheduler.end_of_job() or float("inf")
 stopped = []
 
 
@@ -31,25 +33,26 @@ def train(seed: int, epochs: int, pace: float, folder: Path, output: Path) -> in
             write_json(state_file, state)
             write_json(folder / "progress.json", progress(state, epochs))
             note(folder / "saved", state["epoch"] - 1)
-            if signalled(folder):
+            if asked_to_stop(folder):
                 break
         else:
             write_json(output, {"epochs": epochs, "weights": state["weights"], "wall_seconds": 0.0, "device": "cpu"})
             return 0
-    print("stopped by SIGTERM, saved", flush=True)
+    print("stopped, saved", flush=True)
     scheduler.requeue_self()
     return AGAIN
 
 
-def signalled(folder: Path) -> bool:
-    """Whether to stop."""
-    return bool(stopped) and not (folder / "deaf").exists()
+def asked_to_stop(folder: Path) -> bool:
+    """Whether a signal has come, or the time is over."""
+    late = (folder / "clock").exists() and time.time() > END - 280
+    return late or (bool(stopped) and not (folder / "deaf").exists())
 
 
 def one_epoch(state: dict, seed: int, pace: float, folder: Path) -> dict:
     """The next state, after `pace` seconds."""
     time.sleep(pace)
-    while state["epoch"] == 1 and (folder / "hold").exists() and not signalled(folder):
+    while state["epoch"] == 1 and (folder / "hold").exists() and not asked_to_stop(folder):
         time.sleep(0.1)
         if (folder / "hog").exists():
             (folder / "hog").unlink()

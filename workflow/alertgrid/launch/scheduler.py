@@ -51,6 +51,20 @@ def is_active(number: str) -> bool | None:
     return any(state not in ENDED for state in answer.stdout.split())
 
 
+def end_of_job() -> float | None:
+    """When Slurm will end the job of this process, in seconds since 1970; None outside Slurm, or when it has no limit.
+
+    A job starts some time before its work: Snakemake starts twice in between, so a budget counted from the start of the
+    work comes too late by that.
+    """
+    number = own_job()
+    answer = _ask("squeue", "--noheader", f"--jobs={number}", "--format=%e") if number and available() else None
+    try:
+        return time.mktime(time.strptime(answer.stdout.strip(), "%Y-%m-%dT%H:%M:%S")) if answer else None
+    except ValueError:
+        return None
+
+
 def jobs_in(folder: str | Path) -> list[Job]:
     """Jobs of this user that wait or run with the given working directory.
 
