@@ -2,8 +2,8 @@
 
 The result depends on every epoch and on the state carried from one to the next, so that a lost or repeated epoch shows.
 Files in the checkpoint folder tell it what to do: `hold` to stay in its second epoch until the file is gone or it is to
-stop, `hog` to take memory there until it is killed, `deaf` to hear no signal, `clock` to stop 20 s after the start of its
-job, which may take five minutes.
+stop, `hog` to take memory there until it is killed, `deaf` to hear no signal, `clock` to stop 20 s after the start of
+its job, which may take five minutes.
 """
 
 import signal

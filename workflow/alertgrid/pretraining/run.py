@@ -87,8 +87,7 @@ def pretrain(
     Parameters
     ----------
     output : path
-        Encoder folder: model.safetensors (best epoch), config.json, history.csv, scores.csv and, at last,
-        manifest.json.
+        Encoder folder: model.safetensors (best epoch), config.json, history.csv, scores.csv, at last manifest.json.
     checkpoints : path
         Folder of the checkpoints and the lock, outside the output; emptied at the end.
     start : path, optional
