@@ -11,7 +11,7 @@ import pytest
 import synthetic_report
 from alertgrid import figures
 from alertgrid.errors import StudyError
-from alertgrid.figures import style, words, writing
+from alertgrid.figures import efficiency, style, words, writing
 from alertgrid.figures.dataset import load_catalogue
 from alertgrid.figures.gallery import best_examples, best_run
 from alertgrid.figures.performance import performance
@@ -323,3 +323,27 @@ def test_a_small_screen_gets_the_figure_drawn_for_one_column(tmp_path):
     text = write_page(tmp_path / "index.html", study="x", tables=tables, figures=[tmp_path / "figures"]).read_text()
     assert text.count('<source media="(max-width: 700px)"') == 3
     assert 'href="figures/column/performance.pdf"' in text
+
+
+def test_marks_of_one_network_are_set_side_by_side():
+    from alertgrid.figures.timing import _STEP, _apart
+
+    table = pd.DataFrame({"architecture": ["a", "a", "b"], "inputs": "image", "cell": ["x", "y", "z"]})
+    np.testing.assert_allclose(_apart(table), [_STEP**-0.5, _STEP**0.5, 1])
+
+
+def test_lower_bounds_of_the_multiplier_say_their_number():
+    rows = [
+        ("a-galaxies-image", 3.9, "at least"),
+        ("b-galaxies-image", np.nan, "not reached"),
+        ("c-x-image", 1.1, "reached"),
+    ]
+    table = pd.DataFrame(rows, columns=["cell", "multiplier", "status"]).assign(
+        reference="r", metric="roc_auc", low=np.nan, high=np.nan
+    )
+    (drawing,) = efficiency.multiplier({"multiplier": table}, ["roc_auc"])
+    axes = drawing.figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["at least 3.9", "not reached"]
+    low, high = axes.get_xlim()
+    assert low <= 0.5
+    assert high >= 4

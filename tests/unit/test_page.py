@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import synthetic_report
 from alertgrid import figures
-from alertgrid.page import provenance, sections, views, write_page
+from alertgrid.page import costs, provenance, sections, views, write_page
 
 
 class _Reader(HTMLParser):
@@ -187,3 +187,40 @@ def test_values_that_differ_between_runs_are_counted():
     assert provenance.provenance(None) == {}
     many = pd.DataFrame({"device": [f"d{i}" for i in range(9)]})
     assert provenance.provenance(many)["Runs"]["device"].endswith("and 3 more")
+
+
+def test_claims_are_stated_once_with_their_verdicts():
+    rows = pd.DataFrame(
+        {
+            "claim": [1, 1, 2],
+            "statement": ["A beats B.", "A beats B.", "C."],
+            "source": ["arXiv 1", "arXiv 1", np.nan],
+            "verdict": ["supported", "undecided", "not measured"],
+            "quantity": ["roc_auc: mean", "parameters over", np.nan],
+        }
+    )
+    assert sections.statements({"claims": rows}) == [
+        ("1", "A beats B. (arXiv 1)", "supported: 1, undecided: 1"),
+        ("2", "C. (no source)", "not measured: 1"),
+    ]
+    assert sections.statements({}) == []
+    measured = [row[2].text for row in sections.claims({"claims": rows}).rows]
+    assert measured == ["ROC AUC: mean", "parameters over", ""]
+
+
+def test_costs_say_which_energy_is_known():
+    table = synthetic_report.training_cost()
+    unknown = costs.cost(table.assign(energy_wh=np.nan, n_energy=0, energy_of=""))
+    assert "No run could read" in unknown.note
+    assert "energy (Wh)" not in [column.head for column in unknown.columns]
+    assert "wall time (min)" in [column.head for column in unknown.columns]
+    known = costs.cost(table.assign(energy_wh=1.5, n_energy=3, energy_of="processor (RAPL)", wall_seconds=9.0))
+    assert "work beside" in known.note
+    assert {"energy (Wh)", "wall time (s)"} <= {column.head for column in known.columns}
+    assert costs.cost(table[:0]) is None
+
+
+def test_the_custom_cnn_is_shown_once_per_setting():
+    timing = synthetic_report.timing()
+    again = pd.concat([timing, timing[timing["architecture"] == "btsbot_cnn"]])
+    assert len(costs.inference(again).rows) == len(timing)

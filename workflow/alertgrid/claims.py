@@ -70,7 +70,7 @@ def _judge(
     where = {"supported": "lies above", "contradicted": "lies below", "undecided": "holds"}.get(
         decided, "is missing at"
     )
-    reason = f"the {rules.level:.0%} interval {where} {threshold:g}; {found.method}{note}"
+    reason = f"the {100 * rules.level:g} % interval {where} {threshold:g}; {found.method}{note}"
     ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
     return {"scope": scope, "quantity": quantity, **ends, "verdict": decided, "reason": reason}
 

@@ -248,7 +248,7 @@ def describe(groups: Sequence[Group], scale: str) -> str:
     else:
         seeds = "variance between seeds"
     scale = "" if scale == "identity" else f"; {scale} scale"
-    return f"cluster bootstrap of test sources (first order) + {seeds}{scale}; t"
+    return f"cluster bootstrap of test sources (first order) + {seeds}{scale}; Student's t"
 
 
 def scale_of(metric: str) -> str:

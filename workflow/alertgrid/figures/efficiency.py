@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from .style import (
     COLUMN_WIDTH,
@@ -130,6 +131,7 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         for y, row in rows.iterrows():
             _multiplier_row(axes, y, row)
         axes.axvline(1, color="black", linewidth=0.7)
+        _factors(axes)
         axes.set_yticks(range(len(rows)), rows["cell"])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel("Times fewer training sources needed", loc="right")
@@ -141,12 +143,23 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         yield Drawing("multiplier", figure, "Data multiplier", caption)
 
 
+def _factors(axes) -> None:
+    """Logarithmic axis of factors that never shows less than from 1/2 to 4, so that small ones look small."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.5), max(high, 4.0))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def _multiplier_row(axes, y: float, row: pd.Series) -> None:
     """One multiplier, or the words that say it was not reached."""
-    if row["status"] != "reached" or not np.isfinite(row["multiplier"]):
-        axes.annotate(
-            str(row["status"]), (1, y), (4, 0), textcoords="offset points", va="center", fontsize=6.5, color="0.35"
-        )
+    known = np.isfinite(row["multiplier"])
+    if row["status"] != "reached" or not known:
+        said = f"{row['status']} {row['multiplier']:.2g}" if known else str(row["status"])
+        look = {"textcoords": "offset points", "va": "center", "fontsize": 6.5, "color": "0.35"}
+        axes.annotate(said, (1, y), (4, 0), **look)
         return
     if np.isfinite([row["low"], row["high"]]).all():
         axes.plot([row["low"], row["high"]], [y, y], color="black", linewidth=1)

@@ -34,7 +34,10 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
             axes.set_xlabel(metric_title(metric).replace(" (", "\n("))
         _legend(figure, policies)
         yield Drawing(
-            "policy_overall", figure, "Policies over all magnitudes", _overall_caption(table, tables.get("performance"))
+            "policy_overall",
+            figure,
+            "Policies over all magnitudes",
+            _overall_caption(table[table["estimate"].notna()], tables.get("performance")),
         )
 
 

@@ -27,7 +27,8 @@ from .style import (
 from .words import choose_metrics, interval_words, largest, metric_title, need, sample_words
 
 _KEY = ["architecture", "inputs", "device", "precision", "mode"]
-_AREA = (18.0, 160.0)  # points squared, smallest and largest mark
+_AREA = (18.0, 110.0)  # points squared, smallest and largest mark
+_STEP = 1.12  # factor between the marks of one network
 
 
 def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -75,10 +76,10 @@ def _cost_panels(table: pd.DataFrame, metric: str, narrow: bool):
     figure = new_figure(COLUMN_WIDTH, 1.0 + 2.1 * len(panels)) if narrow else new_figure(PAGE_WIDTH, 2.9)
     shape = (len(panels), 1) if narrow else (1, len(panels))
     grid = figure.subplots(*shape, sharey=True, squeeze=False).ravel()
-    area = _areas(table["parameters"])
+    area, apart = _areas(table["parameters"]), _apart(table)
     for axes, (column, label) in zip(grid, panels, strict=True):
-        for (_, row), size in zip(table.iterrows(), area, strict=True):
-            _cost_mark(axes, row, row[column], size, colours[row["architecture"]], markers[row["pretraining"]])
+        for (_, row), size, shift in zip(table.iterrows(), area, apart, strict=True):
+            _cost_mark(axes, row, row[column] * shift, size, colours[row["architecture"]], markers[row["pretraining"]])
         _log_axis(axes, label)
     for axes in grid if narrow else grid[:1]:
         axes.set_ylabel(metric_title(metric))
@@ -96,6 +97,13 @@ def _areas(parameters: pd.Series) -> np.ndarray:
     low, high = np.nanmin(logs), np.nanmax(logs)
     place = (logs - low) / (high - low) if high > low else np.full(len(logs), 0.5)
     return _AREA[0] + np.nan_to_num(place) * (_AREA[1] - _AREA[0])
+
+
+def _apart(table: pd.DataFrame) -> np.ndarray:
+    """Factors that set the marks of one network side by side: whatever it was pre-trained on, it costs the same."""
+    groups = table.groupby(["architecture", "inputs"])["cell"]
+    places, sizes = groups.cumcount().to_numpy(), groups.transform("size").to_numpy()
+    return _STEP ** (places - (sizes - 1) / 2)
 
 
 def _cost_mark(axes: Axes, row: pd.Series, x: float, size: float, colour: str, marker: str) -> None:
@@ -127,7 +135,8 @@ def _cost_caption(table: pd.DataFrame, metric: str) -> str:
     return (
         f"{metric_title(metric)} at the largest training fraction against throughput and peak memory on "
         f"{row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: "
-        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million. Bars: "
+        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million; marks of one network, which cost the "
+        "same, are set side by side. Bars: "
         f"{interval_words(table)}; {sample_words(table)}."
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..columns import SPLITS
 from ..figures import read_tables
 from ..figures.words import PRIMARY
 from ..files import read_json, write_text
@@ -96,6 +97,7 @@ def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict
     return {
         "summary": _summary(frames),
         "headline": sections.headline(frames, metrics),
+        "statements": sections.statements(frames),
         "claims": sections.claims(frames),
         "missing": sections.missing(frames),
         "sections": sections.sections(frames, metrics),
@@ -153,6 +155,7 @@ def _summary(frames: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
         items.append(("runs failed or missing", f"{len(lost):,}"))
     if counts is not None and {"band", "split", "n_alerts", "n_sources"} <= set(counts):
         total = counts[counts["band"] == "all"].groupby("split")[["n_alerts", "n_sources"]].sum()
+        total = total.reindex([split for split in SPLITS if split in total.index])
         items += [
             (f"{split} alerts (sources)", f"{row['n_alerts']:,} ({row['n_sources']:,})")
             for split, row in total.iterrows()

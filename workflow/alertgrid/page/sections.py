@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ..figures.words import choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
-from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
+from ..figures.words import METRICS, choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
+from .costs import FRACTION, cost, inference
+from .views import Column, View, bounds, generic, plain, rounded, text, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
 _SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
-_COST = (
-    "Medians over runs; GPU-hours and energy: sums, energy over the runs that could read it (of whole devices, work "
-    "beside the run included; empty where no counter may be read)."
-)
-_FRACTION = share("training sources (%)", "fraction")
 
 
 @dataclass(frozen=True)
@@ -69,30 +65,52 @@ def headline(tables: Tables, metrics: Sequence[str]) -> View | None:
     firsts = list({architectures[cell]: cell for cell in reversed(own)}.values())
     kept = [*firsts, *architectures.index[architectures == "external"]]
     rows = pivot(largest(table[table["cell"].isin(kept)]), shown).sort_values(shown[0], ascending=False)
-    columns = [text("cell", "cell"), *_metric_columns(shown), _FRACTION, *_SAMPLE]
-    note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. {_levels(rows)}"
+    columns = [text("cell", "cell"), *_metric_columns(shown), FRACTION, *_SAMPLE]
+    note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. "
+    note += _levels(table[table["metric"].isin(shown) & table["cell"].isin(kept)])
     return view("performance", "Headline numbers", rows, columns, note)
 
 
 def _levels(table: pd.DataFrame) -> str:
-    """Level and method of the intervals, as a sentence."""
-    if not {"level", "method"} <= set(table):
+    """Level and methods of the intervals that there are, as a sentence."""
+    if not {"level", "method", "low"} <= set(table):
         return ""
+    table = table[table["low"].notna()]
     levels = " and ".join(f"{100 * level:g} %" for level in sorted(set(table["level"].dropna())))
     return f"Intervals: {levels}; {'; or '.join(dict.fromkeys(table['method'].dropna().astype(str)))}."
 
 
+def statements(tables: Tables) -> list[tuple[str, str, str]]:
+    """Each claim: its number, the statement with its source, and how often each verdict was given."""
+    table = tables.get("claims")
+    if table is None or not {"claim", "statement", "source", "verdict"} <= set(table):
+        return []
+    found = []
+    for claim, rows in table.groupby("claim", sort=False):
+        said = f"{rows['statement'].iloc[0]} ({rows['source'].fillna('no source').iloc[0]})"
+        counts = rows["verdict"].value_counts()
+        found.append((str(claim), said, ", ".join(f"{name}: {count}" for name, count in counts.items())))
+    return found
+
+
+def _labelled(quantity: object) -> object:
+    """A quantity whose metric is called as everywhere on the page."""
+    first, space, rest = str(quantity).partition(" ")
+    name = first.removesuffix(":")
+    return f"{metric_title(name)}{first[len(name) :]}{space}{rest}" if name in METRICS else quantity
+
+
 def claims(tables: Tables) -> View | None:
-    """The claims of the papers with what was measured here."""
+    """What was measured for each claim of the papers."""
     columns = [
-        text("claim", "statement"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
+        text("claim", "claim"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
         bounds("value (interval)"), text("why", "reason"),
     ]  # fmt: skip
     note = "The rule for each verdict stood in the configuration before the runs."
     table = tables.get("claims")
-    if table is not None and {"statement", "source"} <= set(table):
-        table = table.assign(statement=table["statement"] + " (" + table["source"].fillna("no source") + ")")
-    return view("claims", "Claims of the papers", table, columns, note)
+    if table is not None and "quantity" in table:
+        table = table.assign(quantity=table["quantity"].map(_labelled), claim=table["claim"].astype(str))
+    return view("claims", "What was measured for them", table, columns, note)
 
 
 def missing(tables: Tables) -> View | None:
@@ -113,8 +131,10 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
         rows = rows.sort_values(
             ["cell", "fraction"], key=lambda column: column.map(order) if column.name == "cell" else -column
         )
-        columns = [text("cell", "cell"), _FRACTION, *_metric_columns(shown), *_SAMPLE]
-        views.append(view("performance", "Every cell and fraction", rows, columns, _levels(table)))
+        columns = [text("cell", "cell"), FRACTION, *_metric_columns(shown), *_SAMPLE]
+        views.append(
+            view("performance", "Every cell and fraction", rows, columns, _levels(table[table["metric"].isin(shown)]))
+        )
         columns = [text("cell", "cell"), *(rounded(metric_title(metric), metric) for metric in others)]
         views.append(
             view("performance", "Further metrics at the largest fraction", largest(rows), columns if others else [])
@@ -144,7 +164,7 @@ def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
         table = table[table["metric"].isin(choose_metrics(table, metrics))]
         table = table.assign(metric=table["metric"].map(metric_title))
     columns = [
-        text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), _FRACTION, text("metric", "metric"),
+        text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), FRACTION, text("metric", "metric"),
         bounds("difference", "difference"), rounded("p", "p", 2), rounded("p after Holm", "p_holm", 2),
         plain("detectable", "detectable", 3), *_SAMPLE[:2],
     ]  # fmt: skip
@@ -195,29 +215,8 @@ def _multiplier(tables: Tables) -> View | None:
 
 def _timing(tables: Tables, metrics: Sequence[str]) -> Section:
     """Cost of a score and of a training."""
-    columns = [
-        text("architecture", "architecture"), text("inputs", "inputs"), plain("input (pixels)", "input_size"),
-        text("device", "device"), text("precision", "precision"), text("mode", "mode"),
-        plain("batch (alerts)", "batch"), rounded("latency (ms)", "latency_ms"),
-        Column("throughput (alerts/s)", bounds("", "throughput", "throughput_", 0).cell,
-               ("throughput", "throughput_low", "throughput_high")),
-        rounded("peak memory (MB)", "peak_memory_mb"), rounded("parameters (million)", "parameters", scale=1e-6),
-        rounded("GFLOPs", "gflops"), rounded("weights (MB)", "weights_mb"),
-        rounded("throughput relative to custom CNN", "relative_to_custom"),
-    ]  # fmt: skip
-    cost = [
-        text("cell", "cell"), _FRACTION, plain("runs", "n_runs"),
-        rounded("wall time (min)", "wall_seconds", scale=1 / 60),
-        rounded("alerts/s", "alerts_per_second"), rounded("GPU-hours", "gpu_hours"),
-        rounded("peak memory (MB)", "peak_memory_mb"), rounded("energy (Wh)", "energy_wh"),
-        plain("runs with energy", "n_energy"), text("energy of", "energy_of"),
-    ]  # fmt: skip
     intro = "What a score costs, measured with warm-up and repeats; and what the trainings cost."
-    return _section(
-        "timing", "Timing", intro,
-        view("timing", "Inference", tables.get("timing"), columns),
-        view("training_cost", "Training cost", tables.get("training_cost"), cost, _COST),
-    )  # fmt: skip
+    return _section("timing", "Timing", intro, inference(tables.get("timing")), cost(tables.get("training_cost")))
 
 
 def _calibration(tables: Tables, metrics: Sequence[str]) -> Section:
@@ -236,7 +235,11 @@ def _training(tables: Tables, metrics: Sequence[str]) -> Section:
         text("device", "device"), text("precision", "precision"), plain("resumed", "resumed"),
     ]  # fmt: skip
     intro = "Every run with its validation score; curves are folded, one figure a cell."
-    encoders = generic("encoders", "Pre-trained encoders", tables.get("encoders"))
+    scores = [
+        text("encoder", "encoder"), text("score on held-out images", "metric"), rounded("value", "value"),
+        plain("images", "n"),
+    ]  # fmt: skip
+    encoders = view("encoders", "Pre-trained encoders", tables.get("encoders"), scores)
     return _section("training", "Training", intro, view("runs", "Runs", tables.get("runs"), columns), encoders)
 
 
