@@ -2,10 +2,10 @@
 
 import sys
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
-
 from alertgrid.figures import write_figures
 
-write_figures(
-    snakemake.input.tables, snakemake.output[0], catalogue=snakemake.input.catalogue, workers=snakemake.threads
-)
+if __name__ == "__main__":  # processes that draw beside this one read the script again
+    sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+    write_figures(
+        snakemake.input.tables, snakemake.output[0], catalogue=snakemake.input.catalogue, workers=snakemake.threads
+    )

@@ -2,20 +2,20 @@
 
 import sys
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
-
 from alertgrid.tables import write_tables
 
-write_tables(
-    catalogue=snakemake.input.catalogue,
-    dataset=snakemake.input.dataset,
-    refused=snakemake.input.refused,
-    grid=snakemake.input.grid,
-    encoders=snakemake.input.encoders,
-    timing=snakemake.input.timing,
-    entrants=snakemake.input.entrants,
-    runs=snakemake.params.runs,
-    output=snakemake.output[0],
-    workers=snakemake.threads,
-    **snakemake.params.settings,
-)
+if __name__ == "__main__":  # processes that judge runs beside this one read the script again
+    sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+    write_tables(
+        catalogue=snakemake.input.catalogue,
+        dataset=snakemake.input.dataset,
+        refused=snakemake.input.refused,
+        grid=snakemake.input.grid,
+        encoders=snakemake.input.encoders,
+        timing=snakemake.input.timing,
+        entrants=snakemake.input.entrants,
+        runs=snakemake.params.runs,
+        output=snakemake.output[0],
+        workers=snakemake.threads,
+        **snakemake.params.settings,
+    )
