@@ -102,7 +102,7 @@ def test_the_toy_study_on_slurm(request, tmp_path):
     check_equal(toy, undisturbed)
     assert {run.state for run in study_status(toy.results)} == {"done"}
     assert any(read_json(folder / "run.json")["resumed"] for run, folder in toy.runs().items() if run.startswith(CELL))
-    assert "Restarts=1" in slurm("scontrol", "show", "job", met[PLACES[0][0]][0])
+    assert "Restarts=0" not in slurm("scontrol", "show", "job", met[PLACES[0][0]][0])
     assert (toy.results / "report/index.html").exists()
     again = toy.run(toy.command("--dry-run"))
     assert "Nothing to be done" in again.stderr, again.stderr[-3000:]
