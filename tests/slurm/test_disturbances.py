@@ -11,7 +11,6 @@ import pytest
 from alertgrid.status import study_status
 from lab import jobs_below, slurm, wait_until
 
-
 AGAIN = "Restarts=[1-9]"
 
 
