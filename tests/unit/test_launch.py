@@ -268,15 +268,24 @@ def test_resume_refuses_beside_a_live_controller(study, slurm, snakemake, tmp_pa
     assert not (tmp_path / "calls.txt").exists()
 
 
-def run_for(job, seconds):
-    """Call a controller's checkpoint from outside, as submitit's signal handler does."""
-    signal.signal(signal.SIGALRM, lambda *_: job.append(job[0].checkpoint()))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def checkpoint_when(ready, job):
+    """Call a controller's checkpoint from outside, as submitit's signal handler does, once `ready` says so."""
+
+    def look(*_):
+        if ready():
+            job.append(job[0].checkpoint())
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
 
 
 def test_checkpoint_kills_snakemake_and_returns_a_fresh_controller(study, slurm, snakemake, tmp_path):
     jobs = [controller.Controller(study, [*snakemake, "slow"])]
-    run_for(jobs, 0.5)
+    checkpoint_when(
+        lambda: (tmp_path / "calls.txt").exists() and "--rerun" in (tmp_path / "calls.txt").read_text(), jobs
+    )
     assert jobs[0]() == -signal.SIGKILL
     delayed = jobs[1]
     assert isinstance(delayed, submitit.helpers.DelayedSubmission)
