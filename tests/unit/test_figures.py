@@ -294,8 +294,9 @@ def test_two_processes_draw_the_same_as_one(tmp_path):
     alone, together = (figures.write_figures(tables, tmp_path / str(n), workers=n) for n in (1, 2))
     assert list(alone["figures"]) == list(together["figures"])
     assert alone == together
-    for path in sorted((tmp_path / "1").iterdir()):
-        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+    for path in sorted(path for path in (tmp_path / "1").rglob("*") if path.is_file()):
+        name = path.relative_to(tmp_path / "1")
+        assert path.read_bytes() == (tmp_path / "2" / name).read_bytes(), name
 
 
 def test_the_main_figures_come_in_both_widths(tmp_path):
