@@ -224,3 +224,8 @@ def test_the_custom_cnn_is_shown_once_per_setting():
     timing = synthetic_report.timing()
     again = pd.concat([timing, timing[timing["architecture"] == "btsbot_cnn"]])
     assert len(costs.inference(again).rows) == len(timing)
+
+
+def test_words_that_look_like_numbers_are_sorted_as_words():
+    made = views.view("x", "X", pd.DataFrame({"a": ["40", "[16, 32]", "", "0, 1"]}), [views.text("a", "a")])
+    assert [row[0].sort for row in made.rows] == ["'40", "[16, 32]", "", "0, 1"]

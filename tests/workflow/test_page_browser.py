@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import synthetic_report
 from alertgrid import figures
+from alertgrid.compare import write_comparison
+from alertgrid.files import read_json, write_json
 from alertgrid.page import write_page
+from test_tables import load_generator
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (1280, 400)
@@ -89,12 +93,29 @@ FRAME = """<!doctype html><title>frame</title><body style="margin: 0">
 <iframe src="probed.html" style="width: {width}px; height: 900px; border: 0"></iframe>"""
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    """The report of the synthetic study, with every figure and the galleries; or the one that ALERTGRID_PAGE names."""
+@pytest.fixture(scope="module", params=["report", "comparison"])
+def page(tmp_path_factory, request) -> Path:
+    """The report of the synthetic study, and a comparison of two studies; or the page that ALERTGRID_PAGE names."""
     if "ALERTGRID_PAGE" in os.environ:
         return Path(os.environ["ALERTGRID_PAGE"])
     folder = tmp_path_factory.mktemp("study")
+    return report(folder) if request.param == "report" else comparison(folder)
+
+
+def comparison(folder: Path) -> Path:
+    """Two generated studies, the later one with fewer runs and another setting."""
+    generator = load_generator()
+    sizes = {"cells": 4, "fractions": 2, "alerts": 400, "per_source": 5}
+    for name, seeds in (("before", 2), ("after", 1)):
+        generator.study(folder / name, Namespace(seeds=seeds, **sizes))
+    for path in (folder / "after").rglob("run.json"):
+        write_json(path, read_json(path) | {"threads": 8, "precision": "bf16"})
+    write_comparison(folder / "before", folder / "after", folder / "out")
+    return folder / "out" / "index.html"
+
+
+def report(folder: Path) -> Path:
+    """The report of the synthetic study, with every figure and the galleries."""
     paths = synthetic_report.write_study(folder, count=120)
     figures.write_figures(paths["tables"], folder / "figures", catalogue=paths["catalogue.h5"])
     figures.contact_sheet(paths["dataset.h5"], folder / "sheet")

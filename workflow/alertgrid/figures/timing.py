@@ -28,7 +28,7 @@ from .words import choose_metrics, interval_words, largest, metric_title, need, 
 
 _KEY = ["architecture", "inputs", "device", "precision", "mode"]
 _AREA = (18.0, 110.0)  # points squared, smallest and largest mark
-_STEP = 1.12  # factor between the marks of one network
+_STEP = 1.18  # factor between the marks of one network
 
 
 def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:

@@ -74,7 +74,18 @@ def _key(value: Any) -> str:
     """Value to sort by; empty is sorted last."""
     if isinstance(value, (int, float, np.number)):
         return repr(float(value)) if np.isfinite(value) else ""
-    return "" if value is None else str(value)
+    said = "" if value is None else str(value)
+    # Words that look like a number would be sorted as one, beside others as words: no order at all.
+    return f"'{said}" if _looks_numeric(said) else said
+
+
+def _looks_numeric(said: str) -> bool:
+    """Whether a browser would take these words for a number."""
+    try:
+        float(said)
+    except ValueError:
+        return False
+    return True
 
 
 def text(head: str, name: str) -> Column:
