@@ -13,8 +13,9 @@ from alertgrid.__main__ import main
 from alertgrid.checkpoints import Checkpoints
 from alertgrid.errors import Interrupted, StudyError
 from alertgrid.files import read_json
+from alertgrid.grid import RUN_FILES
 from alertgrid.training import Pack, Recipe, RunSpec, run, train_pack
-from alertgrid.training.finished import RUN_FILES, Finished
+from alertgrid.training.finished import Finished
 from alertgrid.training.hardware import forget_peak, peak_memory
 from alertgrid.training.loop import Training
 from toy_training import CPU, MODELS, RECIPE, run_toy, same_run, write_toy

@@ -16,7 +16,7 @@ from .models import count_parameters
 from .predictions import write_predictions
 from .progress import Progress
 from .published import CONFIG, WEIGHTS, load_published
-from .training.data import content_hash
+from .training.data import data_hashes
 from .training.hardware import arithmetic, choose_device, peak_memory
 from .training.records import git_revision, hardware, versions
 from .weights import MANIFEST
@@ -65,8 +65,8 @@ def predict_published(
         scores = _score(model, dataset, rows, where, batch, name)
     seconds = time.monotonic() - began
     size = {"n_parameters": count_parameters(model), "n_alerts": len(rows), "wall_seconds": seconds}
-    inputs = {"dataset": content_hash(dataset), "catalogue": sha256(catalogue)}
-    record = {"cell": name, **_source(Path(folder)), **size, "input_hashes": inputs, **_place(where)}
+    hashes = data_hashes(dataset, catalogue)
+    record = {"cell": name, **_source(Path(folder)), **size, "input_hashes": hashes, **_place(where)}
     candid, split = (table[column].to_numpy()[rows] for column in ("candid", "split"))
     write_predictions(Path(output) / "predictions.h5", candid, split, scores, {"cell": name})
     write_json(Path(output) / "run.json", record)

@@ -22,6 +22,8 @@ COLUMNS = (
 METADATA_NET = "metadata_net"
 METADATA_CELL = "metadata_net-none-metadata"
 INPUTS = ("image", "metadata", "fusion", "joint")
+# What every run leaves in its folder, in the order of writing: a record says that the rest is whole.
+RUN_FILES = ("weights.safetensors", "last.safetensors", "history.csv", "predictions.h5", "run.json")
 
 
 def cell_name(architecture: str, pretraining: str, inputs: str, stamps: str = "all", labels: str = "given") -> str:

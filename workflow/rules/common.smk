@@ -13,7 +13,7 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
-from alertgrid.grid import METADATA_CELL, assign_packs, cell_name, expand_grid, run_name
+from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
 from alertgrid.grid import check_architectures, check_pretraining
 from alertgrid.launch import guard
 from alertgrid.search_space import check_tuning, searched_cells
@@ -35,7 +35,6 @@ pathvars:
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
 PATH_KEYS = {"folder", "file", "labels", "history", "images"}
 PAGE_FILES = ("base.html.j2", "macros.html.j2", "page.html.j2", "page.css")
-RUN_FILES = ("weights.safetensors", "last.safetensors", "history.csv", "predictions.h5", "run.json")
 
 
 def existing_paths(settings, where):

@@ -21,7 +21,7 @@ def run_of(wildcards):
 
 def encoder_folder(run):
     """Folder of the initial weights of a run."""
-    return f"<study>/encoders/{run['architecture']}-{run['pretraining']}"
+    return f"{FOLDER}/encoders/{run['architecture']}-{run['pretraining']}"
 
 
 def models_of(run):
@@ -76,7 +76,7 @@ def train_options(runs):
     if runs[0]["inputs"] == "fusion":
         options += ["--image-cell {} --metadata-cell {}".format(*joined_cells(runs[0]))]
     elif runs[0]["pretraining"] != "none":
-        options += [f"--encoder {FOLDER}/encoders/{runs[0]['architecture']}-{runs[0]['pretraining']}"]
+        options += [f"--encoder {encoder_folder(runs[0])}"]
     options += [f"--tuned {path}" for path in tuned_file(runs[0])]
     return " ".join(options + [f"--run {run['fraction']:g} {run['seed']} {run['draw']}" for run in runs])
 

@@ -35,7 +35,7 @@ def tune_options(wildcards):
     options |= {key.replace("_", "-"): search[key] for key in ("startup_trials", "warmup_epochs") if key in search}
     options |= {"workers": search.get("at_once", 4), "ranges": shlex.quote(canonical(search["ranges"]))}
     if run["pretraining"] != "none":
-        options["encoder"] = f"{FOLDER}/encoders/{run['architecture']}-{run['pretraining']}"
+        options["encoder"] = encoder_folder(run)
     return " ".join(f"--{name} {value}" for name, value in options.items())
 
 

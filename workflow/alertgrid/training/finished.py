@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_path, read_json, sha256, sha256_text, write_json
+from ..grid import RUN_FILES
 from ..models import resolve_settings
 from .recipe import Recipe
 from .spec import RunSpec
 
 FOLDER, RECORD = "finished", "finished.json"
-RUN_FILES = ("weights.safetensors", "last.safetensors", "history.csv", "predictions.h5", "run.json")  # in this order
 
 
 def resolved(architecture: str, models: Mapping[str, Any]) -> dict[str, Any]:
