@@ -178,6 +178,40 @@ def test_a_broken_picture_is_named(tmp_path):
         load_corpus({**settings, "columns": ["kind"]})
 
 
+def test_a_picture_cut_off_is_named_with_its_row_of_the_labels(pictures):
+    table = pd.read_csv(pictures["labels"], dtype=str)
+    table.loc[0, "kind"] = "left alone"  # rows that are left alone count too
+    table.to_csv(pictures["labels"], index=False)
+    name = f"{table.loc[4, 'objid']}.jpg"
+    if pictures["images"].is_dir():
+        path = pictures["images"] / name
+        path.write_bytes(path.read_bytes()[:-200])
+    else:
+        with zipfile.ZipFile(pictures["images"]) as archive:
+            content = {entry: archive.read(entry) for entry in archive.namelist()}
+        with zipfile.ZipFile(pictures["images"], "w") as archive:
+            for entry, data in content.items():
+                archive.writestr(entry, data[:-200] if entry.endswith(name) else data)
+    with pytest.raises(StudyError, match=rf"row 6 of the labels: .*{name}: is no readable picture \("):
+        load_corpus({**pictures, "columns": ["kind"], "merge": {"left alone": None}})
+
+
+def test_pictures_of_one_name_in_two_folders_are_told_apart_or_refused(tmp_path):
+    for folder, value in (("a", 60), ("b", 200)):
+        (tmp_path / "all" / folder).mkdir(parents=True)
+        pixels = np.full((63, 63, 3), value, np.uint8)
+        pixels[:10] = 0 if folder == "a" else value
+        Image.fromarray(pixels).save(tmp_path / "all" / folder / "1.png")
+    labels = tmp_path / "l.csv"
+    settings = {"source": "images", "images": tmp_path / "all", "labels": labels, "name_column": "name"}
+    labels.write_text("name,kind,split\nb/1,x,train\na/1.png,y,val\n")
+    corpus = load_corpus({**settings, "columns": ["kind"], "split_column": "split"})
+    assert [bool((image[:, :9] == 0).all()) for image in corpus.images] == [False, True]
+    labels.write_text("name,kind,split\n1,x,train\n1.png,y,val\n")
+    with pytest.raises(StudyError, match=r"row 2 .* has 2 pictures '1': a/1\.png, b/1\.png"):
+        load_corpus({**settings, "columns": ["kind"], "split_column": "split"})
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"source": "films"}, {"source": "fractals", "colours": 3}, {}, {"source": "fractals", "val_share": 0.0}],

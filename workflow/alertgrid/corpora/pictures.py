@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..columns import STAMP_SIZE
 from ..errors import StudyError
@@ -46,7 +45,8 @@ def read_images(
     columns : sequence of str
         One column: the class of each picture. Several: numbers to predict.
     name_column : str
-        Column with the file name, with or without its ending.
+        Column with the file name or the end of its path, with or without its ending; a name that fits several
+        pictures is refused.
     split_column : str, optional
         Column of "train", "val" and other words (left alone); without one, or without "val", validation is drawn.
     merge : mapping, optional
@@ -63,10 +63,10 @@ def read_images(
     table = _read_table(labels, [*columns, name_column, *([split_column] if split_column else [])], name_column)
     if len(columns) == 1:
         table[columns[0]] = table[columns[0]].astype(str).replace(dict(merge or {}))
-        table = table[table[columns[0]].notna()].reset_index(drop=True)
+        table = table[table[columns[0]].notna()]  # the index goes on counting rows of the file
     task, targets = _image_task(labels, table, list(columns))
     stored = np.empty((len(table), 3, STAMP_SIZE, STAMP_SIZE), np.float16)
-    for row, picture in enumerate(_pictures(images, table[name_column].tolist())):
+    for row, picture in enumerate(_pictures(images, table[name_column])):
         stored[row] = preprocess_cutouts(_resize(picture, crop)[None])[0]
     split = _given_split(table, split_column, targets if targets.ndim == 1 else None, val_share, seed)
     hashes = {path.name: sha256(path) for path in (images, labels) if path.is_file()}
@@ -114,33 +114,50 @@ def _given_split(table, column: str | None, classes: np.ndarray | None, share: f
     return split
 
 
-def _pictures(path: Path, names: list[str]) -> Iterator[Image.Image]:
-    """Pictures of these names, with or without their ending, in this order."""
+def _pictures(path: Path, names: pd.Series) -> Iterator[Image.Image]:
+    """Pictures of these names, with or without their ending, in this order; the index counts rows of the labels."""
     if path.is_dir():
-        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-        yield from _open_all(path, names, files, lambda file: file.read_bytes())
+        files = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+        yield from _open_all(path, names, files, lambda entry: (path / entry).read_bytes())
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            yield from _open_all(path, names, {entry: entry for entry in archive.namelist()}, archive.read)
+            yield from _open_all(path, names, archive.namelist(), archive.read)
     except (OSError, zipfile.BadZipFile) as error:
         raise StudyError(str(path), f"cannot be read: {error}", "a folder or zip of pictures", "correct it") from error
 
 
-def _open_all(path: Path, names: list[str], files: Mapping[str, Any], read: Callable) -> Iterator[Image.Image]:
-    """Open each picture; the folder inside an archive does not count."""
-    known: dict[str, Any] = {}
-    for entry, file in files.items():
-        if entry.lower().endswith(_SUFFIXES):
-            known |= {entry.rsplit("/", 1)[-1]: file, entry.rsplit("/", 1)[-1].rsplit(".", 1)[0]: file}
-    for row, name in enumerate(names):
-        if name not in known:
-            raise StudyError(f"{path}, row {row + 2} of the labels", f"has no picture {name!r}",
-                             "one for every row", "remove the row, or correct name_column")  # fmt: skip
+def _open_all(path: Path, names: pd.Series, files: Sequence[str], read: Callable) -> Iterator[Image.Image]:
+    """Open each picture."""
+    found = _found(files, names)
+    for row, name in names.items():
+        where = f"{path}, row {row + 2} of the labels"
+        if len(found[name]) != 1:
+            several = f"{len(found[name])} pictures {name!r}: {', '.join(found[name][:3])}"
+            problem = f"has {several}" if found[name] else f"has no picture {name!r}"
+            raise StudyError(where, problem, "one for every row",
+                             "remove the row, or let name_column hold paths that tell them apart")  # fmt: skip
         try:
-            yield Image.open(io.BytesIO(read(known[name])))
-        except UnidentifiedImageError as error:
-            raise StudyError(f"{path}: {name}", "is no readable picture", "jpg, png or tif", "replace it") from error
+            picture = Image.open(io.BytesIO(read(found[name][0])))
+            picture.load()  # Pillow decodes no pixel before
+        # Pillow's decoders raise errors of many kinds on damaged pictures; a damaged archive says so itself.
+        except (OSError, SyntaxError, ValueError) as error:
+            raise StudyError(f"{where}: {found[name][0]}", f"is no readable picture ({error})", "jpg, png or tif",
+                             "replace it") from error  # fmt: skip
+        yield picture
+
+
+def _found(files: Sequence[str], names: Iterable[str]) -> dict[str, list[str]]:
+    """Files that each name may mean: their path ends with it; a name that is a whole path means that file alone."""
+    ends: dict[str, list[str]] = {name: [] for name in names}
+    whole: dict[str, list[str]] = {name: [] for name in ends}
+    for file in sorted(files):
+        parts = file.split("/") if file.lower().endswith(_SUFFIXES) else []
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            for name in {end, end.rsplit(".", 1)[0]} & ends.keys():
+                (whole if start == 0 else ends)[name].append(file)
+    return {name: whole[name] or ends[name] for name in ends}
 
 
 def _resize(picture: Image.Image, crop: float) -> np.ndarray:
