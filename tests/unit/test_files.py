@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -18,6 +22,39 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
         files.write_json(path, {"half": 1, "then": object()})
     assert files.read_json(path) == {"n": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_of_killed_attempts_are_removed_and_nothing_else(tmp_path):
+    kept = [
+        tmp_path / name for name in ("a.h5", "b.h5", ".b.0123abcd.h5", ".a.h5", ".a.0123abcd.csv", ".a.notahash.h5")
+    ]
+    for path in (*kept, tmp_path / ".a.0123abcd.h5"):
+        path.write_text("x")
+    files.remove_leftovers(tmp_path / "a.h5")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_sigterm_ends_a_write_that_cleans_up(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        _write_and_be_ended(tmp_path / "a")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor(1) as thread, pytest.raises(KeyError):
+        thread.submit(_fail_within).result()
+
+
+def _write_and_be_ended(path):
+    with files.end_on_sigterm(), files.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def _fail_within():
+    with files.end_on_sigterm():
+        raise KeyError
 
 
 def test_json_refuses_nan_and_strange_values(tmp_path):

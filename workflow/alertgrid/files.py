@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import signal
+import sys
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,6 +40,35 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what killed attempts to write `path` left beside it; only for files that one process at a time writes."""
+    path = Path(path)
+    # The names that `atomic_path` gives.
+    pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
+    for left in path.parent.glob(pattern):
+        left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def end_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM (a scheduler's first word) end the block by an exception, so that it removes what is half-written.
+
+    Raises
+    ------
+    SystemExit
+        With the status that the signal would have given, 143.
+    """
+    # Python runs handlers in the main thread only; elsewhere (tests, notebooks) the signal keeps its meaning.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _flush(path: Path) -> None:
