@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -96,11 +98,57 @@ def test_wrong_shapes_and_missing_columns_are_named(tmp_path, chunk):
         write(tmp_path, Chunk(chunk.catalogue.drop(columns="magpsf"), chunk.metadata, chunk.stamps))
 
 
-def test_no_alert_at_all_is_an_error_that_points_to_the_reasons(tmp_path):
-    empty = Chunk(pd.DataFrame(), np.zeros((0, 25), np.float32), np.zeros((0, 3, 63, 63), np.float32))
-    with pytest.raises(StudyError, match=r"refused\.csv"):
-        write(tmp_path, empty)
-    assert (tmp_path / "refused.csv").exists()
+def empty_chunk(*refused):
+    return Chunk(pd.DataFrame(), np.zeros((0, 25), np.float32), np.zeros((0, 3, 63, 63), np.float32), list(refused))
+
+
+def test_no_alert_at_all_is_an_error_that_points_to_the_reasons(tmp_path, chunk):
+    refusals = [Refusal("a.avro", row, "", "", f'object "{row}", no label') for row in range(2)]
+    with pytest.raises(
+        StudyError, match=r'no alert was taken; 2 refused, the first because: object "0", no label'
+    ) as error:
+        write(tmp_path, empty_chunk(*refusals), empty_chunk())
+    # Snakemake removes the outputs of a rule that fails, so the list is kept under another name too.
+    assert str(tmp_path / "all_refused.csv") in error.value.remedy
+    for name in ("refused.csv", "all_refused.csv"):
+        assert pd.read_csv(tmp_path / name)["reason"].tolist() == [refusal.reason for refusal in refusals]
+    write(tmp_path, chunk)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.h5", "refused.csv"]
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path, chunk):
+    for name in (".dataset.0123abcd.h5", ".refused.89abcdef.csv"):
+        (tmp_path / name).write_text("half")
+    write(tmp_path, chunk)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.h5", "refused.csv"]
+
+
+def test_refusals_take_no_memory_however_many(tmp_path, chunk):
+    def chunks():
+        yield chunk
+        for number in range(200):
+            yield empty_chunk(*(Refusal("a", row, "1" * 19, "x" * 12, f"{number}: no label") for row in range(500)))
+
+    tracemalloc.start()
+    write(tmp_path, *[chunk])
+    alone = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    dataset.write_dataset(tmp_path / "dataset.h5", tmp_path / "refused.csv", chunks(), source="test")
+    many = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pd.read_csv(tmp_path / "refused.csv")) == 100_000
+    assert dataset.read_attributes(tmp_path / "dataset.h5")["refused"] == 100_000
+    assert many < alone + 2_000_000  # as objects they take 20 MB and more
+
+
+def test_a_column_of_words_here_and_numbers_there_is_refused(tmp_path, chunk):
+    words = chunk.catalogue.assign(candid=chunk.catalogue["candid"] + 1000, score="none")
+    with pytest.raises(StudyError, match="column score: words in some chunks"):
+        write(
+            tmp_path,
+            Chunk(chunk.catalogue.assign(score=0.5), chunk.metadata, chunk.stamps),
+            Chunk(words, chunk.metadata, chunk.stamps),
+        )
 
 
 def test_damaged_files_are_refused(tmp_path, chunk):

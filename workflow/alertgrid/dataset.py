@@ -10,12 +10,16 @@ Attributes hold the units, the normalisation, the channel names, the source and 
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
+import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 import h5py
 import numpy as np
@@ -23,7 +27,7 @@ import pandas as pd
 
 from .columns import CATALOGUE_COLUMNS, CHANNELS, METADATA_COLUMNS, STAMP_SIZE
 from .errors import StudyError
-from .files import atomic_path, write_csv
+from .files import atomic_path, end_on_sigterm, remove_leftovers
 from .progress import Progress
 from .sources import Chunk, Refusal
 from .validation import check_chunk, check_unique, stamp_digests
@@ -66,33 +70,77 @@ def write_dataset(
     StudyError
         A chunk breaks the data contract, a candid occurs twice, or nothing is left to write.
     """
-    path = Path(path)
+    path, refused_path = Path(path), Path(refused_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    refused: list[Refusal] = []
+    for file in (path, refused_path):
+        remove_leftovers(file)  # 20 GB each in a large study
     # The spool has no name, so that nothing of it remains after a kill.
-    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic_path(path) as temporary:
-        tables = list(_spool_stamps(chunks, spool, np.dtype(dtype), refused))
-        _write_refused(Path(refused_path), refused)
-        _check_taken(path, refused_path, len(tables))
-        columns = {name: np.concatenate([table[name] for table, _ in tables]) for name in tables[0][0]}
+    with end_on_sigterm(), tempfile.TemporaryFile(dir=path.parent) as spool, atomic_path(path) as temporary:
+        with _refused_list(refused_path) as refused:
+            tables = list(_spool_stamps(chunks, spool, np.dtype(dtype), refused))
+        _check_taken(path, refused_path, tables, refused)
+        columns = {name: _joined(name, [table[name] for table, _ in tables]) for name in tables[0][0]}
         check_unique(columns["candid"])
         with h5py.File(temporary, "w") as file:
-            _write_attributes(file, source, inputs or {}, len(refused))
+            _write_attributes(file, source, inputs or {}, refused.count)
             _write_stamps(file, spool, len(columns["candid"]), np.dtype(dtype))
             _write_metadata(file, np.concatenate([rows for _, rows in tables]))
             _write_columns(file, columns)
     return len(columns["candid"])
 
 
-def _check_taken(path: Path, refused_path: str | Path, chunks: int) -> None:
+class _Refused:
+    """The alerts that were not taken, written as they are met: there may be millions."""
+
+    def __init__(self, handle: TextIO):
+        self.count, self.first = 0, ""
+        names = [field.name for field in fields(Refusal)]
+        self._values, self._writer = attrgetter(*names), csv.writer(handle, lineterminator="\n")
+        self._writer.writerow(names)
+
+    def extend(self, refusals: Sequence[Refusal]) -> None:
+        """Write some more."""
+        self._writer.writerows(map(self._values, refusals))
+        self.first = self.first or (refusals[0].reason if refusals else "")
+        self.count += len(refusals)
+
+
+@contextlib.contextmanager
+def _refused_list(path: Path) -> Iterator[_Refused]:
+    """refused.csv, open for writing; it takes its place at the end."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        yield _Refused(handle)
+
+
+def _check_taken(path: Path, refused_path: Path, tables: Sequence, refused: _Refused) -> None:
     """Refuse a dataset without alerts."""
-    if not chunks:
-        remedy = f"read the reasons in {refused_path} and mend the source"
-        raise StudyError(str(path), "no alert was taken", "at least one", remedy)
+    kept = refused_path.with_stem(f"all_{refused_path.stem}")
+    kept.unlink(missing_ok=True)
+    if not tables:
+        # Under another name, since Snakemake removes the outputs of a rule that fails.
+        shutil.copyfile(refused_path, kept)
+        first = f", the first because: {refused.first}" if refused.count else ""
+        problem = f"no alert was taken; {refused.count} refused{first}"
+        raise StudyError(str(path), problem, "at least one", f"read the reasons in {kept} and mend the source")
+
+
+def _joined(name: str, parts: list[np.ndarray]) -> np.ndarray:
+    """One column from its parts.
+
+    Raises
+    ------
+    StudyError
+        Some hold words and others numbers, which NumPy would turn into words without a sound.
+    """
+    kinds = {part.dtype.kind == "S" for part in parts}
+    if len(kinds) > 1:
+        problem = "words in some chunks of the reader, numbers in others"
+        raise StudyError(f"column {name}", problem, "one kind", "mend the reader, or leave it out of data.keep_columns")
+    return np.concatenate(parts)
 
 
 def _spool_stamps(
-    chunks: Iterable[Chunk], spool: IO[bytes], dtype: np.dtype, refused: list[Refusal]
+    chunks: Iterable[Chunk], spool: IO[bytes], dtype: np.dtype, refused: _Refused
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
     """Append stamps to a bare file, since a contiguous HDF5 array needs its length beforehand; pass the columns on."""
     progress = Progress(0, "dataset")
@@ -103,7 +151,7 @@ def _spool_stamps(
         check_chunk(chunk, STAMP_SHAPE)
         stored = np.ascontiguousarray(chunk.stamps, dtype=dtype)
         spool.write(stored.data)
-        progress.step(len(stored), refused=len(refused))
+        progress.step(len(stored), refused=refused.count)
         columns = {name: _as_stored(name, column) for name, column in chunk.catalogue.items()}
         yield columns | {"stamp_digest": stamp_digests(stored)}, chunk.metadata.astype(np.float32)
     spool.flush()
@@ -116,12 +164,6 @@ def _as_stored(name: str, column: pd.Series) -> np.ndarray:
         texts = column.astype(object).where(column.notna(), "").astype(str)
         return np.char.encode(texts.to_numpy(str), "utf-8")
     return column.to_numpy(kind)
-
-
-def _write_refused(path: Path, refused: list[Refusal]) -> None:
-    """List every alert that was not taken."""
-    names = [field.name for field in fields(Refusal)]
-    write_csv(path, pd.DataFrame([asdict(refusal) for refusal in refused], columns=names))
 
 
 def _write_attributes(file: h5py.File, source: str, inputs: Mapping[str, str], refused: int) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from ..errors import StudyError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One alert that was not taken: where it stood and why. Unknown numbers are -1, unknown names empty."""
 

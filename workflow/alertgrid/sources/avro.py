@@ -6,23 +6,23 @@ object, and once for the cutouts, a few hundred alerts at a time.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..columns import CHANNELS, METADATA_COLUMNS, STAMP_SIZE
+from ..columns import CATALOGUE_COLUMNS, CHANNELS, METADATA_COLUMNS, STAMP_SIZE
 from ..errors import StudyError
 from ..history import derive_history
 from ..progress import Progress
 from ..stamps import preprocess_alert, refusal_reason
 from . import Chunk, Refusal, packets
-from .candidates import POSITIVE
+from .candidates import POSITIVE, as_kind
+from .curves import LightCurves
 from .folders import check_folder
 from .labels import read_detections, read_labels
 from .packets import HISTORY_COLUMNS, RAW_COLUMNS, Unreadable
@@ -87,40 +87,7 @@ def read(**settings) -> Iterator[Chunk]:
         raise StudyError(f"data.folder, {chosen.folder}", "no alert packets", "files *.avro", "correct data.folder")
     labels = read_labels(chosen.labels)
     extra = [read_detections(chosen.history)] if chosen.history else []
-    survey = _survey(chosen, files, labels)
-    unknown = [name for name in chosen.keep_columns if name not in survey.columns]
-    if unknown and survey.alerts:
-        raise StudyError(
-            "data.keep_columns", f"{', '.join(unknown)} in no packet", "columns of `candidate`", "correct it"
-        )
-    alerts = pd.DataFrame(survey.alerts, columns=["file", "number", "objectId", *HISTORY_COLUMNS])
-    alerts = alerts.join(derive_history(alerts, pd.concat([survey.curves.table(), *extra])))
-    return _chunks(chosen, files, alerts, labels, survey.refused)
-
-
-class LightCurves:
-    """Detections of many objects, each kept once however many packets repeat it."""
-
-    def __init__(self) -> None:
-        self.codes: dict[str, int] = {}
-        self.rows = array("d")
-
-    def add(self, name: str, detections: Iterable[tuple[float, float]]) -> None:
-        """Add times (jd) and magnitudes of an object."""
-        code = self.codes.setdefault(name, len(self.codes))
-        for jd, magnitude in detections:
-            self.rows.extend((code, jd, magnitude))
-
-    def compact(self) -> None:
-        """Drop repeated detections."""
-        self.rows = array("d", np.unique(np.array(self.rows).reshape(-1, 3), axis=0).tobytes())
-
-    def table(self) -> pd.DataFrame:
-        """All detections: objectId, jd, magpsf."""
-        self.compact()
-        code, jd, magnitude = np.array(self.rows).reshape(-1, 3).T
-        names = np.array(list(self.codes), object)[code.astype(int)]
-        return pd.DataFrame({"objectId": names, "jd": jd, "magpsf": magnitude})
+    return _chunks(chosen, files, labels, extra)
 
 
 @dataclass
@@ -129,30 +96,39 @@ class _Survey:
 
     curves: LightCurves = field(default_factory=LightCurves)
     alerts: list[tuple] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)
+    kinds: dict[str, int] = field(default_factory=dict)  # of kept columns, see `candidates.KINDS`
     candids: set[int] = field(default_factory=set)
 
 
-def _survey(chosen: Settings, files: list[Path], labels: pd.DataFrame) -> _Survey:
-    """First pass: light curves, and which records are taken."""
-    survey, progress, full = _Survey(), Progress(0, "light curves"), PENDING
+def _chunks(chosen: Settings, files: list[Path], labels: pd.DataFrame, extra: list[pd.DataFrame]) -> Iterator[Chunk]:
+    """Both passes, block by block; what the first one refuses comes first."""
+    survey = _Survey()
+    rows = chain(_survey(survey, chosen, files, labels), _rows(survey, chosen, files, labels, extra))
+    while block := list(islice(rows, BLOCK)):
+        good = [row for row in block if not isinstance(row, Refusal)]
+        yield _chunk(good, [row for row in block if isinstance(row, Refusal)], survey.kinds)
+
+
+def _survey(survey: _Survey, chosen: Settings, files: list[Path], labels: pd.DataFrame) -> Iterator[Refusal]:
+    """First pass: light curves, and which records are taken; yields the others."""
+    progress, full, refused = Progress(0, "light curves"), PENDING, 0
     for index, path in enumerate(files):
         for number, record in packets.records(path):
             try:
-                _enlist(survey, record, labels, chosen.real_bogus)
+                _enlist(survey, record, labels, chosen)
                 history = [float(record["candidate"][name]) for name in HISTORY_COLUMNS]
                 survey.alerts.append((index, number, packets.object_name(record), *history))
             except Unreadable as reason:
-                survey.refused.append(_refusal(chosen, path, number, record, reason))
-            progress.step(1, refused=len(survey.refused))
+                refused += 1
+                yield _refusal(chosen, path, number, record, reason)
+            progress.step(1, refused=refused)
         if len(survey.curves.rows) > 3 * full:
             survey.curves.compact()
             full = max(PENDING, 2 * len(survey.curves.rows) // 3)
-    return survey
 
 
-def _enlist(survey: _Survey, record: Any, labels: pd.DataFrame, scores: tuple[str, ...]) -> None:
+def _enlist(survey: _Survey, record: Any, labels: pd.DataFrame, chosen: Settings) -> None:
     """Count the detections of a record; raise `Unreadable` where its alert cannot be taken."""
     if isinstance(record, Unreadable):
         raise record
@@ -162,11 +138,14 @@ def _enlist(survey: _Survey, record: Any, labels: pd.DataFrame, scores: tuple[st
         raise Unreadable(f"object {name} has no label")
     survey.curves.add(name, packets.detections(record))
     packets.check_values(record)
-    packets.real_bogus(record["candidate"], scores)
+    packets.real_bogus(record["candidate"], chosen.real_bogus)
     if candid in survey.candids:
         raise Unreadable(f"candid {candid} occurs more than once; the first one is taken")
     survey.candids.add(candid)
     survey.columns.update(record["candidate"])
+    for column in chosen.keep_columns:
+        kind = packets.kind_of(record["candidate"].get(column))
+        survey.kinds[column] = max(survey.kinds.get(column, 0), kind)
 
 
 def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unreadable) -> Refusal:
@@ -182,21 +161,23 @@ def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unr
     )
 
 
-def _chunks(
-    chosen: Settings, files: list[Path], alerts: pd.DataFrame, labels: pd.DataFrame, refused: list[Refusal]
-) -> Iterator[Chunk]:
-    """Second pass: decode the cutouts of the alerts taken, block by block; what was refused before comes first."""
-    yield _chunk([], refused)
-    rows = _rows(chosen, files, alerts, labels)
-    while block := list(islice(rows, BLOCK)):
-        good = [row for row in block if not isinstance(row, Refusal)]
-        yield _chunk(good, [row for row in block if isinstance(row, Refusal)])
+def _histories(survey: _Survey, chosen: Settings, extra: list[pd.DataFrame]) -> pd.DataFrame:
+    """The alerts taken, one row each, with their history columns."""
+    unknown = [name for name in chosen.keep_columns if name not in survey.columns]
+    if unknown and survey.alerts:
+        raise StudyError(
+            "data.keep_columns", f"{', '.join(unknown)} in no packet", "columns of `candidate`", "correct it"
+        )
+    alerts = pd.DataFrame(survey.alerts, columns=["file", "number", "objectId", *HISTORY_COLUMNS])
+    alerts = alerts.astype(dict.fromkeys(HISTORY_COLUMNS, "float64"))  # where there is none, pandas takes it for text
+    return alerts.join(derive_history(alerts, pd.concat([survey.curves.table(), *extra])))
 
 
 def _rows(
-    chosen: Settings, files: list[Path], alerts: pd.DataFrame, labels: pd.DataFrame
+    survey: _Survey, chosen: Settings, files: list[Path], labels: pd.DataFrame, extra: list[pd.DataFrame]
 ) -> Iterator[tuple[dict, list[float], np.ndarray] | Refusal]:
-    """Yield catalogue entries, metadata and stamps of the alerts taken, or why their cutouts are unusable."""
+    """Second pass: catalogue entries, metadata and stamps of the alerts taken, or why their cutouts are unusable."""
+    alerts = _histories(survey, chosen, extra)
     for index, group in alerts.groupby("file", sort=True):
         wanted = {alert.number: alert for alert in group.itertuples()}
         for number, record in packets.records(files[index]):
@@ -245,10 +226,12 @@ def _values(
     return kept | entry, [known[name] for name in METADATA_COLUMNS]
 
 
-def _chunk(rows: list[tuple[dict, list[float], np.ndarray]], refused: list[Refusal]) -> Chunk:
-    """Join the alerts of a block."""
+def _chunk(rows: list[tuple[dict, list[float], np.ndarray]], refused: list[Refusal], kinds: dict[str, int]) -> Chunk:
+    """Join the alerts of a block; a kept column has one type in all blocks, also where one of them lacks its values."""
+    catalogue = pd.DataFrame([entry for entry, _, _ in rows])
+    kept = {name: catalogue[name] for name in kinds if rows and name not in CATALOGUE_COLUMNS}
     return Chunk(
-        catalogue=pd.DataFrame([entry for entry, _, _ in rows]),
+        catalogue=catalogue.assign(**{name: as_kind(column, kinds[name]) for name, column in kept.items()}),
         metadata=np.array([values for _, values, _ in rows], np.float32).reshape(-1, len(METADATA_COLUMNS)),
         stamps=np.array([stamps for _, _, stamps in rows], np.float32).reshape(
             -1, len(CHANNELS), STAMP_SIZE, STAMP_SIZE

@@ -16,7 +16,7 @@ import pandas as pd
 from ..columns import METADATA_COLUMNS, SPLITS
 from ..errors import StudyError
 from . import Chunk, Refusal
-from .candidates import KINDS, POSITIVE, Table, kind_of
+from .candidates import POSITIVE, Table, as_kind, kind_of
 from .folders import check_folder
 from .triplets import open_triplets, read_triplets, row_of
 
@@ -214,9 +214,8 @@ def _catalogue(part: Part, rows: pd.DataFrame, first: int, kinds: dict[str, int]
         "source_set": part.table.source_sets(rows),
         "split": part.split,
     }
-    kept = {name: rows[name].astype(KINDS[kind]) for name, kind in kinds.items() if name not in columns}
-    texts = {name: rows[name].fillna("") for name, kind in kinds.items() if name in kept and KINDS[kind] == "str"}
-    return pd.DataFrame(columns | kept | texts, index=rows.index).reset_index(drop=True)
+    kept = {name: as_kind(rows[name], kind) for name, kind in kinds.items() if name not in columns}
+    return pd.DataFrame(columns | kept, index=rows.index).reset_index(drop=True)
 
 
 def _refusals(part: Part, block: pd.DataFrame, reasons: pd.Series) -> list[Refusal]:

@@ -182,3 +182,8 @@ def kind_of(column: pd.Series) -> int:
     if len(known) == len(column) and known.str.fullmatch(r"-?\d{1,18}").all():
         return 0
     return 1 if pd.to_numeric(known, errors="coerce").notna().all() else 2
+
+
+def as_kind(column: pd.Series, kind: int) -> pd.Series:
+    """A kept column as the type of this position in `KINDS`; missing text is empty, a missing number NaN."""
+    return column.astype(KINDS[kind]).where(column.notna(), "") if KINDS[kind] == "str" else column.astype(KINDS[kind])

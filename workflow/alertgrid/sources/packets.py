@@ -87,6 +87,13 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
+def kind_of(value: Any) -> int:
+    """Position in `candidates.KINDS` of the narrowest type that holds a value; a missing one needs a float's NaN."""
+    if value is None or isinstance(value, float):
+        return 1
+    return 0 if isinstance(value, int) else 2
+
+
 def object_name(record: Mapping[str, Any]) -> str:
     """Name of the object, "" where the packet has none."""
     return str(record.get("objectId") or record.get("objectid") or "")

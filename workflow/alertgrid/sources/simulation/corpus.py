@@ -17,7 +17,7 @@ import numpy as np
 
 from alertgrid.columns import PIXEL_SCALE, STAMP_SIZE
 from alertgrid.errors import StudyError
-from alertgrid.files import atomic_path
+from alertgrid.files import atomic_path, end_on_sigterm, remove_leftovers
 from alertgrid.progress import Progress
 from alertgrid.sources.simulation import galaxies, imaging, optics, scene
 from alertgrid.sources.simulation.photometry import cut
@@ -68,7 +68,8 @@ def write_corpus(path: str | Path, count: int, seed: int = 0, **sky) -> None:
     """
     batches = _batches(count, seed, sky)
     progress = Progress(count, "simulated galaxies", unit="images")
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as handle:
+    remove_leftovers(path)
+    with end_on_sigterm(), atomic_path(path) as temporary, h5py.File(temporary, "w") as handle:
         images = handle.create_dataset("images", (count, 3, STAMP_SIZE, STAMP_SIZE), "float32")
         targets = handle.create_dataset("targets", (count, len(TARGETS)), "float32")
         handle.attrs.update({"targets": list(TARGETS), "kinds": list(TARGETS.values()), "seed": seed})
