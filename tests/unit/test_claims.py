@@ -8,6 +8,7 @@ from alertgrid.comparison import Group
 from alertgrid.errors import StudyError
 from alertgrid.tables.evaluate import CellResult
 from alertgrid.tables.gather import Study, cells_of
+from alertgrid.tables.settings import ReportSettings
 
 CLASSES = np.arange(100) < 50
 
@@ -70,6 +71,7 @@ def test_a_study_that_agrees_with_every_claim():
     )
     assert tuple(table) == COLUMNS
     assert set(table["verdict"]) == {"supported"}
+    assert not table["reason"].str.contains("in the place of").any()
     assert set(table["claim"]) == {claim.number for claim in CLAIMS}
     first = row(table, "1")
     assert first["estimate"] == pytest.approx((0.91 + 0.92 + 0.94) / 3 - 0.9)
@@ -88,6 +90,7 @@ def test_a_study_that_contradicts():
             {
                 CNN: {0.1: 0.9, 1.0: 0.95},
                 NET["none"]: {0.1: 0.80, 1.0: 0.91},
+                NET["imagenet"]: {0.1: 0.75, 1.0: 0.91},
                 NET["galaxyzoo"]: {0.1: 0.70, 1.0: 0.90},
                 BLIND: {0.1: 0.85, 1.0: 0.97},
             }
@@ -109,10 +112,28 @@ def test_margin_decides_what_counts_as_matching():
     assert row(claims_table(cells, EMPTY, EMPTY, Rules(margin=0.001)), "1")["verdict"] == "contradicted"
 
 
+def test_other_pretrainings_than_the_published_are_named():
+    images = ("convnext_pico", "galaxies", "image", "all")
+    cells = study(
+        {NET["none"]: {1.0: 0.9}, images: {1.0: 0.95}, ("convnext_pico", "fractals", "image", "all"): {1.0: 0.8}}
+    )
+    table = claims_table(cells, EMPTY, EMPTY, Rules(domain="galaxies", others=("fractals", "none")))
+    assert "galaxies in the place of the Galaxy Zoo" in row(table, "2", "galaxies against none")["reason"]
+    assert row(table, "2", "galaxies against none")["verdict"] == "supported"
+    assert "fractals is no part of" in row(table, "2", "fractals")["reason"]
+    assert row(table, "2", "galaxies against imagenet")["verdict"] == "not measured"
+
+
+def test_the_custom_cnn_of_the_claims_is_not_what_the_study_compares_with():
+    assert ReportSettings.of({"baseline": "convnext_pico"}).rules().baseline == "btsbot_cnn"
+    assert ReportSettings.of({"claims": {"baseline": "acero_cnn"}}).rules().baseline == "acero_cnn"
+    assert ReportSettings.of({"level": 0.9}).rules().level == 0.9
+
+
 def test_missing_cells_are_not_measured():
     table = claims_table(study({CNN: {1.0: 0.9}}), EMPTY, EMPTY, Rules())
     assert set(table["verdict"]) == {"not measured"}
-    assert list(table["claim"]) == ["1", "2", "3", "4", "5", "6"]
+    assert list(table["claim"]) == ["1", "2", "2", "3", "4", "5", "6"]
     only_full = study({NET["none"]: {1.0: 0.9}, NET["galaxyzoo"]: {1.0: 0.9}, BLIND: {1.0: 0.8}})
     table = claims_table(only_full, EMPTY, EMPTY, Rules())
     assert row(table, "4")["verdict"] == "not measured"

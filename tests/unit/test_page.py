@@ -204,6 +204,9 @@ def test_claims_are_stated_once_with_their_verdicts():
         ("2", "C. (no source)", "not measured: 1"),
     ]
     assert sections.statements({}) == []
+    # Few rows say what they are about, since a study may measure another thing than the words of the claim.
+    named = sections.statements({"claims": rows.assign(scope=["x against y", "", "x against z"])})
+    assert [verdicts for _, _, verdicts in named] == ["supported: 1, undecided: 1", "x against z: not measured"]
     measured = [row[2].text for row in sections.claims({"claims": rows}).rows]
     assert measured == ["ROC AUC: mean", "parameters over", ""]
 

@@ -1,4 +1,4 @@
-"""By which rules is a claim supported or contradicted? Stated before anything is measured."""
+"""By which rules is a claim supported or contradicted? The configuration states them, no figure decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rules:
     level : float
         Coverage of the intervals that verdicts rest on.
     baseline : str
-        Architecture of the custom CNN.
+        Architecture of the custom CNN, claims 1 and 3.
     domain : str
         Pre-training on galaxies, the one of claim 2.
     others : sequence of str

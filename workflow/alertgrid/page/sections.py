@@ -81,16 +81,23 @@ def _levels(table: pd.DataFrame) -> str:
 
 
 def statements(tables: Tables) -> list[tuple[str, str, str]]:
-    """Each claim: its number, the statement with its source, and how often each verdict was given."""
+    """Each claim: its number, the statement with its source, and the verdicts: on what, or how often where many."""
     table = tables.get("claims")
     if table is None or not {"claim", "statement", "source", "verdict"} <= set(table):
         return []
     found = []
     for claim, rows in table.groupby("claim", sort=False):
         said = f"{rows['statement'].iloc[0]} ({rows['source'].fillna('no source').iloc[0]})"
-        counts = rows["verdict"].value_counts()
-        found.append((str(claim), said, ", ".join(f"{name}: {count}" for name, count in counts.items())))
+        found.append((str(claim), said, _verdicts(rows)))
     return found
+
+
+def _verdicts(rows: pd.DataFrame, named: int = 3) -> str:
+    """What few rows of a claim are about, each with its verdict; of many, how often each verdict was given."""
+    scopes = rows["scope"].fillna("") if "scope" in rows else pd.Series("", rows.index)
+    if len(rows) <= named and scopes.ne("").all():
+        return ", ".join(f"{scope}: {said}" for scope, said in zip(scopes, rows["verdict"], strict=True))
+    return ", ".join(f"{name}: {count}" for name, count in rows["verdict"].value_counts().items())
 
 
 def _labelled(quantity: object) -> object:
@@ -106,7 +113,7 @@ def claims(tables: Tables) -> View | None:
         text("claim", "claim"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
         bounds("value (interval)"), text("why", "reason"),
     ]  # fmt: skip
-    note = "The rule for each verdict stood in the configuration before the runs."
+    note = "Each verdict follows from the value by the rules that the configuration states under report.claims."
     table = tables.get("claims")
     if table is not None and "quantity" in table:
         table = table.assign(quantity=table["quantity"].map(_labelled), claim=table["claim"].astype(str))

@@ -39,7 +39,8 @@ class ReportSettings:
         Bin edges in mag: of alerts by magpsf, of sources by their brightest alert.
     calibration_bins : int
     claims : mapping
-        Fields of `verdicts.Rules`; baseline and level are those of the report unless stated.
+        Fields of `verdicts.Rules`; the level is that of the report unless stated. The baseline is not: what a study
+        compares its networks with need not be the custom CNN of the published claims.
     workers : int
         Processes.
     """
@@ -91,4 +92,4 @@ class ReportSettings:
 
     def rules(self) -> Rules:
         """How claims are judged."""
-        return Rules.of({"baseline": self.baseline, "level": self.level, **self.claims})
+        return Rules.of({"level": self.level, **self.claims})
