@@ -60,6 +60,18 @@ def test_other_settings_are_not_continued(tmp_path, capsys):
     assert names(tmp_path) == ["step-000000001.ckpt.other"]
 
 
+def test_what_other_code_began_is_not_continued(tmp_path, capsys):
+    Checkpoints(tmp_path, "a", code="old").save(1, content(1))
+    assert Checkpoints(tmp_path, "a", code="new").load() is None
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "other code, so training begins anew; to go on with it instead, stop, bring that code back" in said[0]
+    aside = tmp_path / "step-000000001.ckpt.code"
+    assert names(tmp_path) == [aside.name]
+    aside.rename(aside.with_suffix(""))  # what the line says
+    assert Checkpoints(tmp_path, "a", code="old").load()["state"]["epoch"] == 1
+
+
 def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
     (tmp_path / ".step-000000007.12345678.ckpt").write_bytes(b"half")
     Checkpoints(tmp_path, "a")

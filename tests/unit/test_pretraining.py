@@ -120,13 +120,17 @@ def test_stopped_and_continued_equals_uninterrupted(finished, tmp_path, monkeypa
     assert continued["sha256"] == manifest["sha256"]
 
 
-def test_other_images_do_not_continue_the_same_checkpoint(tmp_path, monkeypatch):
-    looks = iter([None] * 7)
-    with monkeypatch.context() as patch:
-        patch.setattr(Watch, "reason", lambda self: next(looks, "enough"))
-        with pytest.raises(Interrupted):
-            run(tmp_path)
-    assert run(tmp_path, regression(seed=1))["resumed"] == 0
+def test_other_images_or_other_code_do_not_continue_the_same_checkpoint(tmp_path, monkeypatch):
+    def begin(folder):
+        looks = iter([None] * 7)
+        with monkeypatch.context() as patch:
+            patch.setattr(Watch, "reason", lambda self: next(looks, "enough"))
+            with pytest.raises(Interrupted):
+                run(folder, code="old")
+        return folder
+
+    assert run(begin(tmp_path / "images"), regression(seed=1), code="old")["resumed"] == 0
+    assert run(begin(tmp_path / "code"), code="new")["resumed"] == 0
 
 
 def test_a_chain_is_labelled_by_all_its_links(finished, tmp_path):
@@ -194,6 +198,6 @@ def test_the_command_pretrains_on_fractals(tmp_path, capsys):
     recipe = json.dumps({"epochs": 1, "batch_size": 8, "precision": "fp32"})
     arguments = ["pretrain", "--architecture", NETWORK, "--corpus", corpus, "--training", recipe, "--device", "cpu"]
     arguments += ["--output", str(tmp_path / "encoder"), "--checkpoints", str(tmp_path / "checkpoints"), "--seed", "2"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--code", "1"]) == 0
     assert f"{NETWORK} on fractals: balanced_accuracy" in capsys.readouterr().out
     assert read_json(tmp_path / "encoder" / "manifest.json")["seed"] == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from alertgrid.__main__ import main
+from alertgrid.files import read_json
 from alertgrid.training import EXIT_STATUS
 from alertgrid.training.step import Learner
 from toy_training import MODELS, RECIPE, run_toy, same_run, write_toy
@@ -81,7 +82,8 @@ def test_used_up_time_gives_the_distinct_status(files, tmp_path, capsys):
     same_run(tmp_path / "runs" / RUN, tmp_path / "whole" / "out")
 
 
-def test_stop_before_the_predictions_keeps_the_training(files, tmp_path, monkeypatch, capsys):
+def train_but_not_predict(command, monkeypatch):
+    """Run a command that is asked to stop when its training has ended."""
     score = Learner.score
 
     def late(learner, feed, precision, tick=None):
@@ -91,7 +93,11 @@ def test_stop_before_the_predictions_keeps_the_training(files, tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "score", late)
-        assert main(arguments(files, tmp_path)) == EXIT_STATUS
+        assert main(command) == EXIT_STATUS
+
+
+def test_stop_before_the_predictions_keeps_the_training(files, tmp_path, monkeypatch, capsys):
+    train_but_not_predict(arguments(files, tmp_path), monkeypatch)
     assert not (tmp_path / "runs").exists()
     monkeypatch.setattr(Learner, "step", None)
     assert main(arguments(files, tmp_path)) == 0
@@ -134,6 +140,13 @@ def test_other_settings_start_anew(files, tmp_path, capsys):
     assert "belongs to other settings or data" in capsys.readouterr().err
     run_toy(files, tmp_path / "whole", inputs="metadata", architecture="metadata_net")
     same_run(tmp_path / "runs" / RUN, tmp_path / "whole" / "out")
+
+
+def test_other_code_starts_anew_even_from_an_ended_training(files, tmp_path, monkeypatch, capsys):
+    train_but_not_predict([*arguments(files, tmp_path), "--code", "old"], monkeypatch)
+    assert main([*arguments(files, tmp_path), "--code", "new"]) == 0
+    assert "was written by other code, so training begins anew" in capsys.readouterr().err
+    assert read_json(tmp_path / "runs" / RUN / "run.json")["resumed"] == 0
 
 
 # Real processes, real signals

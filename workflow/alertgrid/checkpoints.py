@@ -1,7 +1,7 @@
 """How does a killed run go on? Whole checkpoints on disk, two generations, each with its own digest.
 
 A file is `step-<number>.ckpt`: the SHA-256 of what follows, then what `torch.save` writes. A damaged file is set aside
-and the one before is used; a file of another training (other settings, other data) is set aside too, never mixed in.
+and the one before is used; a file of another training (other settings, data or code) is set aside too, never mixed in.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class Checkpoints:
         Where they lie; no declared output of a workflow, which deletes those when a job fails.
     fingerprint : str
         What the training is (settings and data); only checkpoints that carry the same are continued.
+    code : str
+        Hash of the code that trains; what other code began is not continued, since its result would be of neither.
     guard : callable, optional
         Called before anything is written; raises when this process may no longer write (see `locks`).
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, guard: Callable[[], None] | None = None):
-        self.folder, self.fingerprint, self.guard = Path(folder), fingerprint, guard
+    def __init__(self, folder: str | Path, fingerprint: str, code: str = "", guard: Callable[[], None] | None = None):
+        self.folder, self.fingerprint, self.code, self.guard = Path(folder), fingerprint, code, guard
         self.folder.mkdir(parents=True, exist_ok=True)
         for left_over in self.folder.glob(".step-*.ckpt"):  # of a process killed while it wrote
             left_over.unlink()
@@ -59,7 +61,7 @@ class Checkpoints:
         if self.guard:
             self.guard()
         buffer = io.BytesIO()
-        torch.save({"fingerprint": self.fingerprint, "content": content}, buffer)
+        torch.save({"fingerprint": self.fingerprint, "code": self.code, "content": content}, buffer)
         path = self.folder / f"step-{step:09d}.ckpt"
         with atomic_path(path) as temporary, open(temporary, "wb") as handle:
             handle.write(hashlib.sha256(buffer.getbuffer()).digest())
@@ -78,6 +80,9 @@ class Checkpoints:
                 self._set_aside(path, "damaged", "is damaged; the one before is used")
             elif stored["fingerprint"] != self.fingerprint:
                 self._set_aside(path, "other", "belongs to other settings or data; it is not used")
+            elif stored.get("code") != self.code:
+                remedy = "to go on with it instead, stop, bring that code back and take .code off its name"
+                self._set_aside(path, "code", f"was written by other code, so training begins anew; {remedy}")
             else:
                 return stored["content"]
         return None

@@ -40,7 +40,7 @@ rule pretrain:
         code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights", "checkpoints"),
     shell:
         "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
-        " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder}"
+        " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder} --code {params.code}"
         " --threads {threads} --budget-seconds $(({resources.runtime} * 60)) --requeue > {log} 2>&1"
 
 

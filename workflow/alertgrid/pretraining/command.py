@@ -18,6 +18,7 @@ def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", type=mapping, default={}, help="recipe, JSON or @file")
     parser.add_argument("--models", type=mapping, default={}, help="settings of the networks, JSON or @file")
+    parser.add_argument("--code", default="", help="hash of the code; checkpoints of other code are not continued")
     add_machine_arguments(parser)
 
 
@@ -40,6 +41,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
         device=options.device,
         threads=options.threads,
         deadline=deadline,
+        code=options.code,
     )
     print(
         f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {manifest['val_score']}, best epoch "

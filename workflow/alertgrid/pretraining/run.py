@@ -81,6 +81,7 @@ def pretrain(
     device: str | torch.device = "auto",
     threads: int | None = None,
     deadline: float | None = None,
+    code: str = "",
 ) -> dict[str, Any]:
     """Pre-train an encoder, or go on with it; write its encoder folder and return its manifest.
 
@@ -92,7 +93,7 @@ def pretrain(
         Folder of the checkpoints and the lock, outside the output; emptied at the end.
     start : path, optional
         Encoder folder to start from; random weights otherwise.
-    models, recipe, device, threads, deadline
+    models, recipe, device, threads, deadline, code
         As for `training.train_run`; the largest number of alerts per source has no meaning here.
 
     Raises
@@ -109,7 +110,7 @@ def pretrain(
         Watch(deadline, plan.recipe.stop_margin_seconds) as watch,
         arithmetic(device, threads=threads, deterministic=plan.recipe.deterministic),
     ):
-        keeper = Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check)
+        keeper = Checkpoints(checkpoints, plan.fingerprint(), code, guard=lock.check)
         training = plan.training(keeper, watch, device)
         state = training.run()
         lock.check()

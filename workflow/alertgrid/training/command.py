@@ -41,7 +41,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image-cell", help="cell whose finished runs fusion starts from")
     parser.add_argument("--metadata-cell", help="cell whose finished metadata runs fusion starts from")
-    parser.add_argument("--code", default="", help="hash of the code; results of other code are not kept")
+    parser.add_argument("--code", default="", help="hash of the code; what other code left is not used")
     add_machine_arguments(parser)
 
 

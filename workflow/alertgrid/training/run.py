@@ -105,7 +105,7 @@ def train_run(
     threads, deadline : int, float, optional
         Threads of the CPU; seconds since 1970 at which the time ends.
     code : str
-        Hash of the code that trains; a result is given back to the same code only.
+        Hash of the code that trains; a checkpoint is continued by, and a result given back to, the same code only.
     after_epoch : callable, optional
         Called with each row of the history; may raise to give the run up, which leaves its checkpoint.
 
@@ -137,7 +137,7 @@ def _carry_out(
         arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
         Meter(plan.data.device) as meter,
     ):
-        keeper = parallel.keeper(Checkpoints(checkpoints, plan.fingerprint(), guard=lock.check))
+        keeper = parallel.keeper(Checkpoints(checkpoints, plan.fingerprint(), code, guard=lock.check))
         result = _train(plan, keeper, watch)
         scores = {name: _score(result, name, watch) for name in ("val", "test")}
         lock.check()
