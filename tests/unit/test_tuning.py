@@ -189,3 +189,53 @@ def test_workers_share_one_journal_and_survive_a_time_limit(search, child_path):
     assert (trials["state"] != "replaced").sum() == 6
     assert trials["state"].tolist().count("replaced") == (search.folder / "trials/t2/warned").exists() == 1
     assert (search.folder / "trials/t2/epochs").read_text().split()[:4] == list("0123")
+
+
+class Unlucky(Bowl):
+    """Fails in its third epoch for as long as the disk is full."""
+
+    def __init__(self, full):
+        self.full = full
+
+    def begin(self, epoch, folder):
+        if epoch == 2 and self.full:
+            raise OSError("No space left on device")
+
+
+def test_trials_that_failed_go_on_at_the_next_start(search):
+    with pytest.raises(StudyError, match="No space left") as refusal:
+        tuning.tune(search, Unlucky(full=True), trials=3, cluster="debug")
+    assert str(search.folder) in refusal.value.remedy
+    tuning.tune(search, Unlucky(full=False), trials=3, cluster="debug")
+    trials = table(search)
+    assert trials["state"].tolist()[:3] == ["replaced"] * 3
+    assert set(trials["state"][3:]) <= {"complete", "pruned"}
+    assert trials["folder"].tolist() == ["t0", "t1", "t2"] * 2
+    assert (search.folder / "trials/t0/epochs").read_text().split() == list("012345")
+
+
+def test_within_a_start_a_failed_trial_is_not_tried_again(search):
+    with pytest.raises(StudyError, match="no trial succeeded"):
+        tuning.tune(search, Broken(always=True), trials=2, cluster="debug")
+    assert len(search.open().get_trials()) == 2
+    with pytest.raises(StudyError, match="no trial succeeded"):
+        tuning.tune(search, Broken(always=True), trials=2, cluster="debug")
+    assert len(search.open().get_trials()) == 4
+
+
+class Told(Bowl):
+    """Once, in the second trial, its worker is asked to end; it listens to no signal itself."""
+
+    def begin(self, epoch, folder):
+        if epoch == 2 and folder.name == "t1" and not (folder / "told").exists():
+            (folder / "told").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_worker_that_is_asked_to_end_leaves_its_trial_open(search, child_path):
+    with pytest.raises(StudyError, match="a worker was lost"):
+        tuning.tune(search, Told(), trials=3, cluster="local")
+    assert (search.folder / "trials/t1/epochs").read_text().split() == list("012")
+    tuning.tune(search, Told(), trials=3, cluster="local")
+    assert table(search)["state"].tolist().count("replaced") == 1
+    assert (search.folder / "trials/t1/epochs").read_text().split()[:4] == list("0123")

@@ -2,13 +2,16 @@
 
 Trials are kept in one journal file, which works on a shared disk without a database server. Each worker (a task of a
 Slurm array, or a process on a laptop) asks the journal for its next trial. A trial that was interrupted is replaced by
-one with the same settings and the same folder, so that its training goes on from its checkpoint.
+one with the same settings and the same folder, so that its training goes on from its checkpoint. So is one that failed,
+at the next start of the search: the reason (a GPU that was taken, a full disk) may have passed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,8 +28,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from .errors import Interrupted, StudyError
 from .files import write_csv, write_text
+from .launch import scheduler
 from .launch.sweep import run_tasks
 from .locks import hold
+from .training.interrupts import EXIT_STATUS, Watch
 
 SETTLED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -79,7 +84,10 @@ class Search:
 
 @dataclass
 class Worker:
-    """Runs its share of trials; submitit calls `checkpoint` before a time limit and then starts it again."""
+    """Runs its share of trials; submitit calls `checkpoint` before a time limit and then starts it again.
+
+    A warning (submitit's SIGUSR2, or SIGTERM) waits until the trial under way has saved, and only then ends the worker.
+    """
 
     search: Search
     objective: Objective
@@ -94,12 +102,25 @@ class Worker:
 
     def __call__(self) -> int:
         """Run trials until the share is done; their number."""
+        try:
+            with Watch() as watch:  # at its end it hands a signal on: submitit then requeues the job, and ends here
+                return self._work(watch)
+        except Interrupted:
+            if "SUBMITIT_EXECUTOR" not in os.environ:  # in the process of the one who started it
+                raise
+            # No result is left, since there is another life: from here if Slurm agrees, else by the next start.
+            scheduler.requeue_self()
+            sys.exit(EXIT_STATUS)
+
+    def _work(self, watch: Watch) -> int:
+        """The trials of one life."""
         study = self.search.open()
         replace_interrupted(study, self.name)
         while (done := len(self._settled(study))) < self.share:
+            watch.check()
             # Seeded anew for each trial, so that a worker that starts again does not repeat its draws.
             study.sampler = self.search.open(1000 * self.number + len(study.trials)).sampler
-            self._run_one(study)
+            self._run_one(study, watch)
         return done
 
     def checkpoint(self):
@@ -112,7 +133,7 @@ class Worker:
         """Trials that this worker has brought to an end."""
         return [trial for trial in settled(study) if trial.user_attrs.get("worker") == self.name]
 
-    def _run_one(self, study: optuna.Study) -> None:
+    def _run_one(self, study: optuna.Study, watch: Watch) -> None:
         """One trial; a failure is recorded with its reason, and the next one begins."""
         trial = study.ask()
         trial.set_user_attr("worker", self.name)
@@ -120,7 +141,7 @@ class Worker:
         trial.set_user_attr("folder", folder)
         settings = suggest(trial, self.search.ranges)
         try:
-            value = self.objective(settings, self.search.folder / "trials" / folder, _reporter(trial))
+            value = self.objective(settings, self.search.folder / "trials" / folder, _reporter(trial, watch))
         except Interrupted:
             raise  # the trial stays open, and goes on in the next life
         except optuna.TrialPruned:
@@ -132,13 +153,17 @@ class Worker:
             study.tell(trial, value)
 
 
-def _reporter(trial: Trial) -> Callable[[int, float], None]:
-    """Report an epoch's value; raises TrialPruned when the trial is worse than the median of the others."""
+def _reporter(trial: Trial, watch: Watch) -> Callable[[int, float], None]:
+    """Report an epoch's value; raises TrialPruned when the trial is worse than the median of the others.
+
+    An objective that listens to no signal itself is stopped here, between two epochs.
+    """
 
     def report(epoch: int, value: float) -> None:
         trial.report(value, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
+        watch.check()
 
     return report
 
@@ -178,17 +203,29 @@ def settled(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _replaced(study: optuna.Study) -> set[int]:
-    """Numbers of interrupted trials whose settings went on in another one."""
+    """Numbers of interrupted and failed trials whose settings went on in another one."""
     return {trial.user_attrs.get("replaces") for trial in study.get_trials(deepcopy=False)}
+
+
+def retry_failed(study: optuna.Study) -> None:
+    """Put trials that failed into the queue again, once each; a start of the search is asked for by somebody."""
+    for trial in settled(study):
+        if trial.state == TrialState.FAIL:
+            _enqueue_again(study, trial)
 
 
 def replace_interrupted(study: optuna.Study, worker: str | None = None) -> None:
     """End trials that a dead worker left running, and put the same settings, with their folder, first in the queue."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if worker is None or trial.user_attrs.get("worker") == worker:
-            folder = trial.user_attrs.get("folder", f"t{trial.number}")
-            study.enqueue_trial(trial.params, user_attrs={"folder": folder, "replaces": trial.number})
+            _enqueue_again(study, trial)
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue the settings of a trial, with its folder, in its place."""
+    folder = trial.user_attrs.get("folder", f"t{trial.number}")
+    study.enqueue_trial(trial.params, user_attrs={"folder": folder, "replaces": trial.number})
 
 
 def tune(
@@ -201,6 +238,8 @@ def tune(
     parameters: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """Search until `trials` trials have come to an end, over as many starts as it takes, and write the results.
+
+    A trial that failed is tried once more at each start.
 
     Parameters
     ----------
@@ -219,6 +258,7 @@ def tune(
     with hold(search.folder / "lock.json", f"tuning in {search.folder}"):
         study = search.open()
         replace_interrupted(study)
+        retry_failed(study)
         left = trials - len(settled(study))
         shares = [share for share in _shares(left, workers) if share]
         tasks = [Worker(search, objective, share, number) for number, share in enumerate(shares)]
@@ -241,7 +281,8 @@ def _check(search: Search, study: optuna.Study, results: list[Any]) -> None:
         raise StudyError(str(search.folder), f"a worker was lost: {lost[0]}", "all workers to end", "start tune again")
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         reasons = {trial.user_attrs.get("error", "pruned") for trial in settled(study)}
-        raise StudyError(str(search.folder), f"no trial succeeded: {sorted(reasons)}", "one at least", "see the reason")
+        remedy = f"mend the reason and start again: they are tried once more ({search.folder} holds the journal)"
+        raise StudyError(str(search.folder), f"no trial succeeded: {sorted(reasons)}", "one at least", remedy)
 
 
 def write_results(search: Search, study: optuna.Study) -> None:

@@ -1,8 +1,8 @@
-"""When must a run stop before its end? On SIGTERM, or when the time given to it runs out.
+"""When must a run stop before its end? On SIGTERM or SIGUSR2, or when the time given to it runs out.
 
-Slurm sends SIGTERM (with SIGCONT) before it kills; `--budget-seconds`, `--deadline` and SLURM_JOB_END_TIME name the end
-of the time. A signal only sets a flag: the run saves at its next step and leaves with exit status 75 (EX_TEMPFAIL),
-which says "start me again".
+Slurm sends SIGTERM (with SIGCONT) before it kills, submitit has it send SIGUSR2; `--budget-seconds`, `--deadline` and
+SLURM_JOB_END_TIME name the end of the time. A signal only sets a flag: the run saves at its next step and leaves with
+exit status 75 (EX_TEMPFAIL), which says "start me again".
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from ..errors import Interrupted
 
 EXIT_STATUS = os.EX_TEMPFAIL
+WARNINGS = (signal.SIGTERM, signal.SIGUSR2)
 
 
 class Watch:
@@ -31,24 +33,30 @@ class Watch:
 
     def __init__(self, deadline: float | None = None, margin: float = 0.0):
         self.stop_at = None if deadline is None else deadline - margin
-        self.signal: str | None = None
-        self._previous = None
+        self.received: list[int] = []
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Watch:
         # Python runs handlers in the main thread only; elsewhere (tests, notebooks) the clock alone is watched.
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGTERM, self._remember)
+            self._previous = {number: signal.signal(number, self._remember) for number in WARNINGS}
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+        for number in dict.fromkeys(self.received):
             # Too late for this run, but the one who started it must not begin another.
-            if self.signal and callable(self._previous):
-                self._previous(signal.SIGTERM, None)
+            if callable(self._previous[number]):
+                self._previous[number](number, None)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number).name
+        self.received.append(number)
+
+    @property
+    def signal(self) -> str | None:
+        """Name of the first signal that came."""
+        return signal.Signals(self.received[0]).name if self.received else None
 
     def reason(self) -> str | None:
         """Why to stop now, or None."""

@@ -30,7 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..checkpoints import Checkpoints
 from ..errors import Interrupted, StudyError
 from .data import Feed
-from .interrupts import Watch
+from .interrupts import WARNINGS, Watch
 from .randomness import EpochPlan
 from .step import Inputs, Learner
 
@@ -203,7 +203,8 @@ def _member(number: int, work: Work, count: int, backend: str, folder: str, log:
     with contextlib.ExitStack() as stack:
         if number:
             # A scheduler warns every process of a job; the leader needs the others until it has saved.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for warning in WARNINGS:
+                signal.signal(warning, signal.SIG_IGN)
             printed = stack.enter_context(open(log.with_name(f"{log.name}{number}.log"), "a", buffering=1))
             stack.enter_context(contextlib.redirect_stdout(printed))
             stack.enter_context(contextlib.redirect_stderr(printed))
