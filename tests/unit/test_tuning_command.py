@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import optuna
@@ -85,6 +88,54 @@ def test_other_settings_are_another_search(words, tmp_path):
     narrower = json.dumps({"training.learning_rate": {"low": 1e-3, "high": 1e-2}})
     assert tuning_command.run_tune(options(*words, *search, "--ranges", narrower)) == 0
     assert len(list((tmp_path / "searches").iterdir())) == 2
+
+
+def identity(*words):
+    """Name of the folder of a search."""
+    given = options(*words)
+    return tuning_command._identity(tuning_command._objective(given), given)
+
+
+def test_a_search_is_known_by_its_alerts_and_its_code(words, tmp_path):
+    known = identity(*words)
+    with open(tmp_path / "dataset.h5", "ab") as file:  # other bytes, the same alerts
+        file.write(bytes(100))
+    assert identity(*words) == known
+    assert identity(*words, "--code", "abc") != known
+    assert identity(*words, "--code", "abc") == identity(*words, "--code", "abc")
+
+
+def nothing(epoch, value):
+    """Reports nothing."""
+
+
+def test_a_trial_stops_before_the_end_of_its_job_and_goes_on_from_its_last_step(words, tmp_path, monkeypatch):
+    objective = tuning_command._objective(options(*words))
+    undisturbed = objective({}, tmp_path / "undisturbed", nothing)
+    monkeypatch.setattr(tuning_command, "end_of_job", lambda: time.time() + 10)  # within the margin of 60 s
+    with pytest.raises(Interrupted, match=r"time given to this run is used up; saved at epoch 1, step 1 "):
+        objective({}, tmp_path / "trial", nothing)
+    monkeypatch.undo()
+    assert objective({}, tmp_path / "trial", nothing) == undisturbed
+    assert read_json(tmp_path / "trial" / "run" / "run.json")["resumed"] == 1
+
+
+def test_a_trial_saves_before_submitit_hears_its_warning(words, tmp_path):
+    def requeue(number, frame):
+        heard.append(list((tmp_path / "trial" / "checkpoints").glob("step-*.ckpt")))
+
+    def warn(epoch, value):
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert not heard
+
+    heard, before = [], signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(Interrupted, match="SIGUSR2 received"):
+            tuning_command._objective(options(*words))({}, tmp_path / "trial", warn)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert len(heard) == 1
+    assert heard[0]
 
 
 def test_the_importance_is_drawn_or_its_absence_explained(words, tmp_path):

@@ -15,18 +15,23 @@ import optuna
 from . import tuning
 from .columns import STAMP_SETS
 from .figures.tuning import write_tuning_figures
-from .files import sha256, sha256_text
+from .files import sha256_text
 from .grid import cell_name
 from .launch.profile import Profile, read_profile
+from .launch.scheduler import end_of_job
 from .options import mapping
 from .settings import merge
+
+# Trials on this machine have no limit; submitit's own is five minutes, and it starts a worker again six times only.
+LOCAL_MINUTES = 30 * 24 * 60
 
 
 @dataclass(frozen=True)
 class TrainingObjective:
     """Trains one run with the drawn settings over the given ones; its value is the lowest validation loss.
 
-    Test objects play no part in the value. `training` and `models` are the settings that a draw replaces.
+    Test objects play no part in the value. `training` and `models` are the settings that a draw replaces; `code` is the
+    hash of the code that trains. A training saves and stops before the end of the Slurm job that it runs in.
     """
 
     dataset: Path
@@ -37,6 +42,7 @@ class TrainingObjective:
     encoder: Path | None = None
     device: str = "auto"
     threads: int | None = None
+    code: str = ""
 
     def __call__(self, settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
         """Lowest validation loss; a trial that is ended early leaves no checkpoint behind."""
@@ -60,6 +66,8 @@ class TrainingObjective:
             checkpoints=folder / "checkpoints",
             sources=training.Sources(self.encoder),
             threads=self.threads,
+            deadline=min(filter(None, (training.find_deadline(), end_of_job())), default=None),
+            code=self.code,
             after_epoch=after_epoch,
         )
         return record["best_val_loss"]
@@ -83,6 +91,7 @@ def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranges", type=mapping, required=True, help="what may vary, JSON or @file")
     parser.add_argument("--trials", type=int, required=True, help="in all, those of earlier starts included")
     parser.add_argument("--workers", type=int, default=1, help="trials at once")
+    parser.add_argument("--code", default="", help="hash of the code; trials of other code are another search")
     parser.add_argument("--startup-trials", type=int, default=5, help="trials before any is ended early")
     parser.add_argument("--warmup-epochs", type=int, default=3, help="epochs of a trial before it may be")
     _add_place(parser)
@@ -136,18 +145,18 @@ def _objective(options: argparse.Namespace) -> TrainingObjective:
         encoder=options.encoder and options.encoder.absolute(),
         device=options.device,
         threads=options.threads,
+        code=options.code,
     )
 
 
 def _identity(objective: TrainingObjective, options: argparse.Namespace) -> str:
     """Short hash of all that the trials of a search share, so that another search starts a journal of its own."""
-    files = [
-        objective.dataset,
-        objective.catalogue,
-        *([objective.encoder / "model.safetensors"] if objective.encoder else []),
-    ]
-    shared = [objective.axes, objective.training, objective.models, options.ranges, options.seed]
-    return sha256_text(json.dumps([*shared, *map(sha256, files)], sort_keys=True, default=str))[:12]
+    from .training import Sources
+    from .training.data import data_hashes
+
+    hashes = data_hashes(objective.dataset, objective.catalogue) | Sources(objective.encoder).hashes()
+    shared = [objective.axes, objective.training, objective.models, objective.code, options.ranges, options.seed]
+    return sha256_text(json.dumps([*shared, hashes], sort_keys=True))[:12]
 
 
 def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -161,7 +170,8 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "gres": "slurm_gres",
         "gpu": "slurm_gpus_per_node",
     }
-    asked = {"cpus_per_task": options.threads}
+    minutes = options.minutes if options.trial else LOCAL_MINUTES
+    asked = {"timeout_min": minutes, "cpus_per_task": options.threads}
     asked |= {name: options.trial[key] for key, name in words.items() if options.trial.get(key)}
     scale = {"runtime": ("timeout_min", 1), "mem_mb": ("mem_gb", 1000)}
     asked |= {name: options.trial[key] / unit for key, (name, unit) in scale.items() if key in options.trial}
