@@ -84,10 +84,20 @@ def test_a_run_that_loads_its_libraries_is_starting(study):
 def test_pretrainings_are_listed_beside_the_runs(study):
     for name in ("a-own", "b-own"):
         write_text(study / "logs" / "pretrain" / f"{name}.log", "epoch 1\n")
-    write_text(study / "encoders" / "a-own" / "scores.csv", "metric,value\n")
+    manifest = {"epochs": 3, "wall_seconds": 5400.0, "device": "cuda:0"}
+    write_json(study / "encoders" / "a-own" / "manifest.json", manifest)
     found = status.study_status(study)
     assert [(run.run, run.state) for run in found[:2]] == [("encoders/a-own", "done"), ("encoders/b-own", "running")]
+    assert (found[0].epoch, found[0].gpu_hours) == (3, 1.5)
     assert "; 2 encoders begun: 1 done, 1 running, 0 waiting, 0 stopped, 0 failed; " in status.describe(found)
+
+
+def test_an_encoder_without_its_manifest_is_not_done(study):
+    log = study / "logs" / "pretrain" / "a-own.log"
+    write_text(log, "epoch 1\n")
+    write_text(study / "encoders" / "a-own" / "scores.csv", "metric,value\n")
+    os.utime(log, (NOW - 1000, NOW - 1000))
+    assert status.study_status(study, now=NOW)[0].state == "stopped"
 
 
 def test_failures_are_few_lines_for_the_end_of_a_start(study, tmp_path):
@@ -101,6 +111,14 @@ def test_failures_are_few_lines_for_the_end_of_a_start(study, tmp_path):
 def test_gpu_hours_count_gpus_only(study):
     found = status.study_status(study, now=NOW)
     assert [run.gpu_hours for run in found] == pytest.approx([0.5, 0.2, 0, 0, 0, 0])
+
+
+def test_gpu_hours_are_those_of_all_gpus_that_share_a_run(study):
+    record = {"epochs": 8, "wall_seconds": 1800.0, "device": "cuda", "devices": 4}
+    write_json(study / "runs" / RUNS[0] / "run.json", record)
+    progress = {"epoch": 2, "epochs": 10, "seconds": 720.0, "device": "cuda:0", "devices": 2, "updated": NOW}
+    write_json(study / "checkpoints" / RUNS[1] / "progress.json", progress)
+    assert [run.gpu_hours for run in status.study_status(study, now=NOW)[:2]] == pytest.approx([2.0, 0.4])
 
 
 def test_report_counts_and_lists(study):

@@ -3,7 +3,7 @@
 A run is *done* when its last file exists, *running* when its lock was touched lately (or its log, before it holds the
 lock), *failed* when the trainer noted why or its log ends in an error, *stopped* when it has begun but none of this
 holds (killed, out of time: it goes on from its checkpoint at the next attempt or start), and *waiting* otherwise.
-Encoders that are pre-trained are listed beside the runs, from when they begin.
+Encoders that are pre-trained and searches of settings are listed beside the runs, from when they begin.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pandas as pd
 from . import locks
 from .errors import StudyError
 from .files import read_json
+from .searches import SearchState, read_searches
 
 STATES = ("done", "running", "waiting", "stopped", "failed")
 # What the last lines of a log that ended in an error hold: our own message, Python's, the C library's.
@@ -29,14 +30,16 @@ ERROR = re.compile(r"^error: |^Traceback \(|^[\w.]*(Error|Exception)\b|Segmentat
 STARTING_SECONDS = 60.0
 TAIL_BYTES = 2048
 ENCODERS = "encoders/"  # before the names of pre-trainings
+SEARCHES = "tuning/"  # before the cells that are searched
 
 
 @dataclass(frozen=True)
 class RunStatus:
     """State of one run.
 
-    `epoch` is the last finished one of `epochs`; `seconds_left` an estimate for running runs; `gpu_hours` what it has
-    used on a GPU so far; `message` the last line of the log at `log` for runs that failed or stopped.
+    `epoch` is the last finished one of `epochs` (of a search: trials that came to an end); `seconds_left` an estimate
+    for running runs; `gpu_hours` what it has used of GPUs so far; `message` the last line of the log at `log` for runs
+    that failed or stopped.
     """
 
     run: str
@@ -69,12 +72,11 @@ def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus
     if not grid.exists():
         raise StudyError(str(grid), "there is none", "a study that has been started", "check --study, or run snakemake")
     now = time.time() if now is None else now
-    encoders = {path.stem for path in (folder / "logs" / "pretrain").glob("*.log")}
     jobs = pd.read_csv(grid)
     jobs = jobs.assign(pack=jobs.get("pack", jobs["run"]))
     live = {job.pack for job in jobs.itertuples() if locks.fresh(folder / "checkpoints" / job.run / "lock.json")}
     runs = [status_of(folder, job.run, now, job.pack, job.pack in live) for job in jobs.itertuples()]
-    return [*(_encoder(folder, name, now) for name in sorted(encoders)), *runs]
+    return [*_encoders(folder, now), *_searches(folder, now), *runs]
 
 
 def status_of(folder: Path, run: str, now: float, pack: str, live: bool) -> RunStatus:
@@ -87,12 +89,34 @@ def status_of(folder: Path, run: str, now: float, pack: str, live: bool) -> RunS
     return _unfinished(checkpoint, run, _log_of(folder, pack), now, live)
 
 
-def _encoder(folder: Path, name: str, now: float) -> RunStatus:
-    """State of a pre-training."""
-    run, log = f"{ENCODERS}{name}", folder / "logs" / "pretrain" / f"{name}.log"
-    if (folder / "encoders" / name / "scores.csv").exists():
-        return RunStatus(run, "done")
-    return _unfinished(folder / "checkpoints" / run, run, log, now)
+def _encoders(folder: Path, now: float) -> list[RunStatus]:
+    """States of the pre-trainings that have begun. The manifest is written last, so it says that all is there."""
+    found = []
+    for log in sorted((folder / "logs" / "pretrain").glob("*.log")):
+        run = f"{ENCODERS}{log.stem}"
+        manifest, checkpoint = folder / run / "manifest.json", folder / "checkpoints" / run
+        state = _done(run, read_json(manifest)) if manifest.exists() else _unfinished(checkpoint, run, log, now)
+        found.append(state)
+    return found
+
+
+def _searches(folder: Path, now: float) -> list[RunStatus]:
+    """States of the searches that have begun."""
+    logs = {log.stem: log for log in (folder / "logs" / "tune").glob("*.log")}
+    known = {search.cell: search for search in read_searches(folder)}
+    places = {cell: folder / "checkpoints" / f"{SEARCHES}{cell}" for cell in sorted(logs | known)}
+    return [_search(known.get(cell, SearchState(cell, place)), logs.get(cell), now) for cell, place in places.items()]
+
+
+def _search(search: SearchState, log: Path | None, now: float) -> RunStatus:
+    """State of a search; its trials are counted in place of epochs."""
+    hours = sum(_gpu_hours(record.get("wall_seconds", 0.0), record) for record in search.settled)
+    hours += sum(_gpu_hours(progress.get("seconds", 0.0), progress) for progress in search.begun)
+    counted = {"epoch": len(search.settled), "epochs": search.asked, "gpu_hours": hours}
+    run = f"{SEARCHES}{search.cell}"
+    if search.found:
+        return RunStatus(run, "done", **counted)
+    return replace(_unfinished(search.folder, run, log, now), **counted)
 
 
 def _unfinished(checkpoint: Path, run: str, log: Path | None, now: float, live: bool = False) -> RunStatus:
@@ -116,8 +140,18 @@ def _unfinished(checkpoint: Path, run: str, log: Path | None, now: float, live: 
 
 def _done(run: str, record: dict[str, Any]) -> RunStatus:
     """A finished run, from its record."""
-    hours = record["wall_seconds"] / 3600 if str(record.get("device", "")).startswith("cuda") else 0.0
-    return RunStatus(run, "done", epoch=record["epochs"], epochs=record["epochs"], gpu_hours=hours)
+    epochs, hours = record.get("epochs", 0), _gpu_hours(record.get("wall_seconds", 0.0), record)
+    return RunStatus(run, "done", epoch=epochs, epochs=epochs, gpu_hours=hours)
+
+
+def device_hours(seconds: float, record: Mapping[str, Any]) -> float:
+    """Hours of one device in this time: all the devices that share a run count."""
+    return seconds * record.get("devices", 1) / 3600
+
+
+def _gpu_hours(seconds: float, record: Mapping[str, Any]) -> float:
+    """Hours of one GPU in this time, none on a processor."""
+    return device_hours(seconds, record) if str(record.get("device", "")).startswith("cuda") else 0.0
 
 
 def _reason(path: Path) -> str:
@@ -132,12 +166,8 @@ def _progress(path: Path) -> dict[str, Any]:
 
 def _counted(progress: dict[str, Any]) -> dict[str, Any]:
     """Epochs and GPU-hours of a run that is not done."""
-    on_gpu = str(progress.get("device", "")).startswith("cuda")
-    return {
-        "epoch": progress.get("epoch", 0),
-        "epochs": progress.get("epochs", 0),
-        "gpu_hours": progress.get("seconds", 0.0) / 3600 if on_gpu else 0.0,
-    }
+    counts = {name: progress.get(name, 0) for name in ("epoch", "epochs")}
+    return counts | {"gpu_hours": _gpu_hours(progress.get("seconds", 0.0), progress)}
 
 
 def _seconds_left(progress: dict[str, Any], now: float) -> float | None:
@@ -182,11 +212,13 @@ def describe(statuses: Iterable[RunStatus], states: Iterable[str] = STATES) -> s
     """The report: a line for every run in one of `states`, then counts and GPU-hours of all."""
     statuses = list(statuses)
     lines = [_line(status) for status in statuses if status.state in set(states)]
-    encoders = [status for status in statuses if status.run.startswith(ENCODERS)]
-    total = _counts("runs", [status for status in statuses if status not in encoders])
-    if encoders:
-        total += f"; {_counts('encoders begun', encoders)}"
-    return "\n".join([*lines, f"{total}; {sum(status.gpu_hours for status in statuses):.2f} GPU-hours used"])
+    beside = {"encoders begun": ENCODERS, "searches begun": SEARCHES}
+    counts = [_counts("runs", [status for status in statuses if not status.run.startswith(tuple(beside.values()))])]
+    for what, prefix in beside.items():
+        part = [status for status in statuses if status.run.startswith(prefix)]
+        counts += [_counts(what, part)] * bool(part)
+    used = f"{sum(status.gpu_hours for status in statuses):.2f} GPU-hours used"
+    return "\n".join([*lines, "; ".join([*counts, used])])
 
 
 def _counts(what: str, statuses: list[RunStatus]) -> str:
@@ -198,11 +230,14 @@ def _counts(what: str, statuses: list[RunStatus]) -> str:
 def _line(status: RunStatus) -> str:
     """One run."""
     text = f"{status.state:8} {status.run}"
-    if status.state == "running":
+    if status.run.startswith(SEARCHES) and status.epochs:
+        text += f"  {status.epoch} of {status.epochs} trials"
+    elif status.state == "running":
         epoch = f"epoch {status.epoch} of {status.epochs}" if status.epochs else "starting"
-        return f"{text}  {epoch}, {duration(status.seconds_left)} left"
+        text += f"  {epoch}, {duration(status.seconds_left)} left"
     if status.state in ("failed", "stopped"):
-        kept = f" (checkpoint of epoch {status.epoch} kept)" if status.epoch else ""
+        kept = status.epoch and not status.run.startswith(SEARCHES)
+        kept = f" (checkpoint of epoch {status.epoch} kept)" if kept else ""
         note = ", goes on at the next attempt or start:" if status.state == "stopped" else " "
         where = f"\n         {status.log}" if status.log else ""
         return f"{text}{kept}{note} {status.message}{where}"

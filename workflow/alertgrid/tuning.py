@@ -257,6 +257,7 @@ def tune(
     """
     with hold(search.folder / "lock.json", f"tuning in {search.folder}"):
         study = search.open()
+        study.set_user_attr("trials", trials)  # so that `status` can say how many are left
         replace_interrupted(study)
         retry_failed(study)
         left = trials - len(settled(study))

@@ -265,7 +265,7 @@ class Training:
         """How far this run is, in the words of `status`."""
         state = self.state
         progress = {"epoch": state.epoch, "epochs": self.recipe.epochs, "seconds": state.seconds}
-        return {**progress, "device": str(self.learner.device)}
+        return {**progress, "device": str(self.learner.device), "devices": self.learner.processes}
 
     def _restore(self) -> None:
         """Go on from the newest checkpoint, if there is one."""
