@@ -2,8 +2,8 @@
 
     PYTHONPATH=workflow python benchmarks/scale.py
 
-Rates of training are those of workflow/alertgrid/rates.csv, each marked as measured or guessed there. Rates of storage
-and inference below were measured on two CPU cores (Zen 4, torch 2.15), with the file's pages in memory or dropped.
+Rates of training are those of workflow/alertgrid/plan/rates.csv, each marked as measured or guessed there. Rates of
+storage and inference below were measured on two CPU cores (Zen 4, torch 2.15), the file in memory or dropped from it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INFERENCE = {"btsbot_cnn": 710, "convnext_pico": 1125, "maxvit_tiny@224": 15}
 
 def rates() -> pd.DataFrame:
     """Milliseconds per training alert by network and device."""
-    path = Path(__file__).parents[1] / "workflow" / "alertgrid" / "rates.csv"
+    path = Path(__file__).parents[1] / "workflow" / "alertgrid" / "plan" / "rates.csv"
     return (
         pd.read_csv(path)
         .query("inputs == 'image'")

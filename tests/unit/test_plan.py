@@ -1,42 +1,14 @@
-"""The plan: costs worked out by hand, recorded rates before guesses, a budget that refuses."""
+"""The plan: costs worked out by hand, a queue, disk, what is finished."""
 
 import pandas as pd
 import pytest
-from alertgrid import plan
 from alertgrid.errors import StudyError
 from alertgrid.files import write_json
-
-ALERTS = {"train": 1000, "val": 100, "test": 200}
-
-
-def rates(*rows):
-    """A small table of rates on a GPU."""
-    columns = ["architecture", "inputs", "device", "ms_per_alert", "parameters", "kind", "source"]
-    return pd.DataFrame([[*row, f"source of {row[0]}"] for row in rows], columns=columns)
-
-
-RATES = rates(
-    ("convnext_pico", "image", "cuda", 3.0, 1000, "measured"),
-    ("metadata_net", "metadata", "cuda", 0.5, 10, "measured"),
-    ("*", "fusion", "cuda", 1.0, 20, "measured"),
-    ("*", "image", "cuda", 30.0, 2000, "guess"),
-)
-
-
-def runs(*rows):
-    """Runs of a grid with their epochs."""
-    return pd.DataFrame(rows, columns=["run", "architecture", "inputs", "fraction", "epochs"])
-
-
-IMAGE = ("convnext_pico-none-image/f0.5/s0", "convnext_pico", "image", 0.5, 10)
-FUSION = ("convnext_pico-none-fusion/f0.5/s0", "convnext_pico", "fusion", 0.5, 10)
-OTHER = ("resnet18-none-image/f1/s0", "resnet18", "image", 1.0, 1)
-
-
-def seconds(row, **options):
-    """Estimated seconds of a single run."""
-    made = plan.estimate(runs(row), alerts=ALERTS, rates=RATES, **options)
-    return made.runs["hours"].iloc[0] * 3600
+from alertgrid.plan import estimate as plan
+from alertgrid.plan.rates import load_rates
+from alertgrid.plan.recorded import read_records
+from alertgrid.plan.report import check_budget, describe, list_cells
+from plan_parts import ALERTS, FUSION, IMAGE, OTHER, RATES, record, runs, seconds, total
 
 
 def test_an_image_run_by_hand():
@@ -49,126 +21,135 @@ def test_a_fusion_embeds_once_and_trains_a_head():
     assert seconds(FUSION) == pytest.approx(plan.START_SECONDS + 5 + 0.4 + 4.3)
 
 
-def test_a_joint_run_trains_both_branches():
-    assert plan.rate_of(RATES, "convnext_pico", "joint", "cuda")["ms_per_alert"] == 3.5
+def test_a_fusion_without_augmentation_embeds_one_view():
+    assert seconds(FUSION, training={"augment": False}) == pytest.approx(plan.START_SECONDS + 5 + 0.4 + 0.8)
 
 
-def test_an_unknown_network_is_a_guess():
-    made = plan.estimate(runs(IMAGE, OTHER), alerts=ALERTS, rates=RATES)
-    assert made.runs["guess"].tolist() == [False, True]
-    assert plan.rate_of(RATES, "resnet18", "fusion", "cuda")["kind"] == "guess"
-    assert "source of *" in plan.describe(made)
+def test_a_fusion_as_published_passes_through_the_image_branch_at_every_step():
+    spent = seconds(FUSION, models={"fusion": {"mode": "compat"}})
+    assert spent == pytest.approx(plan.START_SECONDS + 5 + 0.4 + 5 + 1.2)
 
 
-def test_a_missing_rate_is_refused():
-    with pytest.raises(StudyError, match="no rate for resnet18"):
-        plan.rate_of(RATES, "resnet18", "image", "tpu")
+def test_hours_are_those_of_every_device_that_shares_a_run():
+    one = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES)
+    two = plan.estimate(runs(IMAGE, training={"devices": 2}), alerts=1300, rates=RATES)
+    notice, start = plan.NOTICE_SECONDS["slurm"], plan.START_SECONDS
+    # The same work on twice the devices: half the time, but both wait for the start.
+    assert two.gpu_hours == pytest.approx(one.gpu_hours + start / 3600)
+    assert two.wall_seconds - notice == pytest.approx((one.wall_seconds - notice + start) / 2)
+
+
+def test_a_finished_run_on_two_gpus_took_both(tmp_path):
+    write_json(tmp_path / "runs" / IMAGE[0] / "run.json", record(IMAGE[0]) | {"devices": 2})
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES, records=read_records(tmp_path))
+    assert made.gpu_hours == pytest.approx(2)
 
 
 def test_wall_time_is_a_queue_with_fusions_last():
-    four = runs(*([FUSION] * 2 + [IMAGE] * 2)).assign(run=list("abcd"))
-    one = plan.estimate(four, alerts=ALERTS, rates=RATES, concurrency=1)
-    two = plan.estimate(four, alerts=ALERTS, rates=RATES, concurrency=2)
+    four = runs(*([FUSION] * 2 + [IMAGE] * 2)).assign(run=list("abcd"), job=list("abcd"))
+    one = plan.estimate(four, alerts=1300, rates=RATES, concurrency=1)
+    two = plan.estimate(four, alerts=1300, rates=RATES, concurrency=2)
     expected = 2 * (seconds(IMAGE) + seconds(FUSION)) + 4 * plan.NOTICE_SECONDS["slurm"]
     assert one.wall_seconds == pytest.approx(expected)
     assert two.wall_seconds == pytest.approx(expected / 2)
 
 
 def test_disk_grows_linearly_with_alerts():
-    small = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES).disk_bytes
-    large = plan.estimate(runs(IMAGE), alerts={key: 10 * n for key, n in ALERTS.items()}, rates=RATES).disk_bytes
+    small = plan.estimate(runs(IMAGE), alerts=total(ALERTS), rates=RATES).disk_bytes
+    more = {key: 10 * n for key, n in ALERTS.items()}
+    large = plan.estimate(runs(IMAGE, alerts=more), alerts=total(more), rates=RATES).disk_bytes
     weights = 2 * 4 * 1000
     assert small == pytest.approx(1300 * (3 * 63 * 63 * 2 + 400) + 300 * 20 + weights)
     assert large - weights == pytest.approx(10 * (small - weights))
 
 
-def record(run, seconds=3600.0, rate=100.0):
-    """What plan reads of a run.json."""
-    parts = dict(zip(("architecture", "pretraining", "inputs"), run.split("/")[0].split("-"), strict=True))
-    return {**parts, "wall_seconds": seconds, "alerts_per_second": rate, "n_parameters": 7, "device": "cuda:0"}
-
-
 def test_finished_runs_cost_what_they_cost(tmp_path):
     write_json(tmp_path / "runs" / IMAGE[0] / "run.json", record(IMAGE[0]))
-    records = plan.read_records(tmp_path)
-    made = plan.estimate(runs(IMAGE, FUSION), alerts=ALERTS, rates=RATES, records=records, other_jobs=3)
-    assert made.runs["done"].tolist() == [True, False]
+    made = plan.estimate(runs(IMAGE, FUSION), alerts=1300, rates=RATES, records=read_records(tmp_path), other_jobs=3)
+    assert made.tasks["done"].tolist() == [True, False]
     assert made.gpu_hours == pytest.approx(1 + seconds(FUSION) / 3600)
     assert made.jobs == 4
 
 
-def test_recorded_rates_come_before_the_table(tmp_path):
-    for seed, rate in enumerate((100.0, 200.0, 400.0)):
-        run = f"convnext_pico-none-image/f1/s{seed}"
-        write_json(tmp_path / "runs" / run / "run.json", record(run, rate=rate))
-    table = plan.load_rates(list(plan.read_records(tmp_path).values()))
-    rate = plan.rate_of(table, "convnext_pico", "image", "cuda")
-    assert (rate["ms_per_alert"], rate["kind"], rate["source"]) == (5.0, "recorded", "median of 3 recorded runs")
+def test_hours_on_a_processor_are_no_gpu_hours():
+    records = {IMAGE[0]: record(IMAGE[0]) | {"device": "cpu"}}
+    made = plan.estimate(runs(IMAGE, FUSION), alerts=1300, rates=RATES, records=records)
+    assert made.gpu_hours == pytest.approx(seconds(FUSION) / 3600)
 
 
-def test_the_calibrated_table_is_complete_and_says_its_sources():
-    table = plan.load_rates()
-    assert table.notna().all().all()
-    assert set(table["kind"]) == {"measured", "guess"}
-    for device in ("cpu", "cuda"):
-        for architecture in ("btsbot_cnn", "convnext_pico", "maxvit_tiny", "resnet18"):
-            for inputs in ("image", "fusion", "joint"):
-                assert plan.rate_of(table, architecture, inputs, device)["ms_per_alert"] > 0
+def test_an_unknown_network_is_a_guess():
+    made = plan.estimate(runs(IMAGE, OTHER), alerts=1300, rates=RATES)
+    assert made.tasks["basis"].tolist() == ["measured", "guess"]
+    assert "source of *" in describe(made)
+
+
+def test_every_cell_has_a_line_with_its_runs_jobs_and_hours():
+    again = (IMAGE[0].replace("s0", "s1"), *IMAGE[1:])
+    records = {IMAGE[0]: record(IMAGE[0], seconds=7200.0)}
+    made = plan.estimate(runs(IMAGE, again, OTHER), alerts=1300, rates=RATES, records=records)
+    lines = [line.split() for line in list_cells(made.tasks).splitlines()]
+    assert lines == [
+        ["cell", "runs", "done", "jobs", "hours", "basis"],
+        ["convnext_pico-none-image", "2", "1", "1", "2", "measured"],
+        ["resnet18-none-image", "1", "0", "1", "0.015", "guess"],
+    ]
+    assert "2 cells, 3 runs, 1 of them done; 2 jobs to come" in describe(made)
 
 
 def test_a_budget_refuses_what_is_above_it():
-    made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES)
-    plan.check_budget(made, {"gpu_hours": 1, "disk_gb": 1, "alerts": 5}, "studies.toy")
-    plan.check_budget(made, {}, "studies.toy")
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES)
+    check_budget(made, {"gpu_hours": 1, "disk_gb": 1, "alerts": 5}, "studies.toy")
+    check_budget(made, {}, "studies.toy")
     with pytest.raises(StudyError, match=r"studies\.toy\.budget\.gpu_hours: the plan comes to .* GPU-hours"):
-        plan.check_budget(made, {"gpu_hours": 0.001}, "studies.toy")
+        check_budget(made, {"gpu_hours": 0.001}, "studies.toy")
     with pytest.raises(StudyError, match=r"budget\.disk_gb"):
-        plan.check_budget(made, {"disk_gb": 0.01}, "studies.toy")
+        check_budget(made, {"disk_gb": 0.01}, "studies.toy")
 
 
 def test_what_is_finished_is_never_refused():
-    made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES, records={IMAGE[0]: {"wall_seconds": 1e6}})
-    plan.check_budget(made, {"gpu_hours": 1, "disk_gb": 0}, "studies.toy")
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES, records={IMAGE[0]: {"wall_seconds": 1e6}})
+    check_budget(made, {"gpu_hours": 1, "disk_gb": 0}, "studies.toy")
 
 
 def test_a_cpu_study_uses_no_gpu_hours():
-    made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=plan.load_rates(), device="cpu", executor="local")
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=load_rates(), device="cpu", executor="local")
     assert made.gpu_hours == 0
-    assert "hours of CPU runs" in plan.describe(made)
+    assert "hours of CPU runs" in describe(made)
 
 
 def test_a_finished_study_has_nothing_to_come():
-    records = {IMAGE[0]: record(IMAGE[0])}
-    made = plan.estimate(runs(IMAGE), alerts=ALERTS, rates=RATES, records=records)
-    assert plan.describe(made).startswith(
-        "1 cells, 1 runs, 1 of them done; 0 jobs to come\n0.00 GPU-hours to come, 1.00"
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES, records={IMAGE[0]: record(IMAGE[0])})
+    said = (
+        "1 cells, 1 runs, 1 of them done; 0 jobs to come, 0 of them for data and report\n0.00 GPU-hours to come, 1.00"
     )
-
-
-def test_a_larger_input_is_scaled_by_its_area_unless_it_was_measured():
-    rate = plan.rate_of(RATES, plan.sized("convnext_pico", 126), "image", "cuda")
-    assert (rate["ms_per_alert"], rate["kind"]) == (12.0, "guess")
-    assert plan.rate_of(plan.load_rates(), "maxvit_tiny@224", "image", "cpu")["kind"] == "measured"
-    assert plan.sized("convnext_pico") == "convnext_pico"
+    assert said in describe(made)
 
 
 def test_runs_of_one_job_start_and_are_noticed_once():
-    four = runs(*([FUSION] * 2 + [IMAGE] * 2)).assign(run=list("abcd"))
-    alone = plan.estimate(four, alerts=ALERTS, rates=RATES)
-    packed = plan.estimate(four.assign(pack=["f", "f", "i", "i"]), alerts=ALERTS, rates=RATES)
+    four = runs(*([FUSION] * 2 + [IMAGE] * 2)).assign(run=list("abcd"), job=list("abcd"))
+    alone = plan.estimate(four, alerts=1300, rates=RATES)
+    packed = plan.estimate(four.assign(job=["f", "f", "i", "i"]), alerts=1300, rates=RATES)
     assert (alone.jobs, packed.jobs) == (4, 2)
-    assert alone.runs["hours"].sum() - packed.runs["hours"].sum() == pytest.approx(2 * plan.START_SECONDS / 3600)
+    assert alone.gpu_hours - packed.gpu_hours == pytest.approx(2 * plan.START_SECONDS / 3600)
     saved = 2 * (plan.START_SECONDS + plan.NOTICE_SECONDS["slurm"])
     assert alone.wall_seconds - packed.wall_seconds == pytest.approx(saved)
 
 
 def test_a_job_of_which_a_run_is_missing_is_to_come():
-    four = runs(*([IMAGE] * 4)).assign(run=list("abcd"), pack=["x", "x", "y", "y"])
-    done = plan.estimate(four, alerts=ALERTS, rates=RATES, records={name: record("a-b-c/f1/s0") for name in "abd"})
-    assert done.jobs == 1
+    four = runs(*([IMAGE] * 4)).assign(run=list("abcd"), job=["x", "x", "y", "y"])
+    records = {name: record("a-b-c/f1/s0") for name in "abd"}
+    assert plan.estimate(four, alerts=1300, rates=RATES, records=records).jobs == 1
 
 
 def test_runs_kept_of_a_failed_job_are_recorded(tmp_path):
     write_json(tmp_path / "checkpoints/a-none-image/f1/s0/finished/run.json", record("a-none-image/f1/s0"))
     write_json(tmp_path / "runs/a-none-image/f1/s1/run.json", record("a-none-image/f1/s1"))
-    assert set(plan.read_records(tmp_path)) == {"a-none-image/f1/s0", "a-none-image/f1/s1"}
+    assert set(read_records(tmp_path)) == {"a-none-image/f1/s0", "a-none-image/f1/s1"}
+
+
+def test_encoders_and_published_models_are_recorded_too(tmp_path):
+    write_json(tmp_path / "encoders/a-own/manifest.json", {"wall_seconds": 7.0, "device": "cuda:0"})
+    write_json(tmp_path / "entrants/b/run.json", {"wall_seconds": 3.0, "device": "cpu"})
+    pd.DataFrame().to_csv(tmp_path / "grid.csv")
+    found = read_records(tmp_path)
+    assert {name: entry["wall_seconds"] for name, entry in found.items()} == {"encoders/a-own": 7.0, "entrants/b": 3.0}

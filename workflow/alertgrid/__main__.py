@@ -17,7 +17,7 @@ COMMANDS = {
     "train": ("alertgrid.training.command", "train one run of the grid, or go on with it"),
     "pretrain": ("alertgrid.pretraining.command", "pre-train one encoder, or go on with it"),
     "status": ("alertgrid.status", "what every run of a study is doing"),
-    "plan": ("alertgrid.plan_command", "what a study will cost, before it is started"),
+    "plan": ("alertgrid.plan.command", "what a study will cost, before it is started"),
     "tune": ("alertgrid.tuning_command", "search the hyperparameters of one architecture"),
     "compare": ("alertgrid.compare.command", "compare two finished studies cell by cell, before and after"),
     "export": ("alertgrid.export.command", "write a finished run as ONNX, checked against its network"),

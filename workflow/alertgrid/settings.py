@@ -117,3 +117,15 @@ def override(base: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]
         if set(words.split("-")) <= set(traits):
             result = merge(result, changes)
     return result
+
+
+def run_recipe(training: Mapping[str, Any], *traits: str) -> dict[str, Any]:
+    """Recipe of a run with these traits: the study's, with the overrides that fit."""
+    recipe = {key: value for key, value in training.items() if key != "overrides"}
+    return override(recipe, training.get("overrides", {}), *traits)
+
+
+def pretraining_recipe(training: Mapping[str, Any], own: Mapping[str, Any], architecture: str) -> dict[str, Any]:
+    """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
+    recipe = {key: value for key, value in training.items() if key not in ("overrides", "tuned")} | own
+    return override(recipe, recipe.pop("overrides", {}), architecture)

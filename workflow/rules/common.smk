@@ -17,7 +17,7 @@ from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, ex
 from alertgrid.grid import check_architectures, check_pretraining
 from alertgrid.launch import guard
 from alertgrid.search_space import check_tuning, searched_cells
-from alertgrid.settings import expand_path, override, resolve_study
+from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
 # Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.
@@ -165,13 +165,10 @@ def start_of(wildcards):
     return [] if start == "none" else f"<study>/encoders/{wildcards.architecture}-{start}/manifest.json"
 
 
-def pretraining_recipe(wildcards):
-    """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
-    spec = SETTINGS["pretraining"][wildcards.pretraining]
-    recipe = {key: value for key, value in SETTINGS["training"].items() if key not in ("overrides", "tuned")}
-    recipe |= spec.get("training", {})
-    overrides = recipe.pop("overrides", {})
-    return canonical(override(recipe, overrides, wildcards.architecture))
+def recipe_of_pretraining(wildcards):
+    """Recipe of a pre-training, for the pre-trainer."""
+    own = SETTINGS["pretraining"][wildcards.pretraining].get("training", {})
+    return canonical(pretraining_recipe(SETTINGS["training"], own, wildcards.architecture))
 
 
 def pretraining_models(wildcards):
@@ -215,7 +212,7 @@ def entrant_files(wildcards):
 
 def begin_study(log):
     """Before the first job of a real run: is this Snakemake alone, and does the study keep to its budget?"""
-    from alertgrid.plan_command import check_start
+    from alertgrid.plan.command import check_start
 
     asked = set().union(*(rule.resources for rule in workflow.rules))
     slurm = not workflow.local_exec

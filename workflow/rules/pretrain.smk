@@ -33,7 +33,7 @@ rule pretrain:
     params:
         options=pretrain_options,
         corpus=corpus_of,
-        training=pretraining_recipe,
+        training=recipe_of_pretraining,
         models=pretraining_models,
         checkpoints=f"{FOLDER}/checkpoints/encoders/{{architecture}}-{{pretraining}}",
         folder=subpath(output[0], parent=True),

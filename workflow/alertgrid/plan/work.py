@@ -1,0 +1,192 @@
+"""What is there to do, and how much of it? Trainings, pre-trainings, trials of searches, timings, published models.
+
+Everything that may cost a GPU is a task. Its amount of work is counted in alerts, so that a rate makes hours of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..grid import assign_packs, cell_name, expand_grid
+from ..search_space import searched_cells
+from ..settings import pretraining_recipe, run_recipe
+from .rates import sized
+from .sizes import count_images
+
+# Frozen fusion embeds each training alert once in each of the eight symmetries of a square, if it augments.
+FUSION_VIEWS = 8
+# A timing calls each of two networks 3 times to warm up and 3 times for the memory, beside the measured calls.
+NETWORKS_TIMED, CALLS_BESIDE = 2, 6
+# The order in which tasks wait for one another.
+STAGES = ("pretrain", "tune", "score", "time", "train", "fuse")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work.
+
+    `run` names it as the folders do, `cell` the line of the plan that it belongs to, `job` what it shares a start with.
+    `trained` and `scored` count alerts through the whole network (a training step, a forward pass), `embedded` those
+    through the frozen image branch of a fusion. `weights` and `predicted` are what it leaves: copies of its parameters,
+    and scores. `note` says what could not be counted.
+    """
+
+    run: str
+    cell: str
+    job: str
+    stage: str
+    architecture: str
+    inputs: str = "image"
+    devices: int = 1
+    trained: float = 0.0
+    scored: float = 0.0
+    embedded: float = 0.0
+    weights: int = 0
+    predicted: int = 0
+    note: str = ""
+
+
+def work_of(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> pd.DataFrame:
+    """Every task of a study, done or not, one row each with the fields of `Task`.
+
+    Parameters
+    ----------
+    settings : mapping
+        The resolved study.
+    alerts : mapping
+        Number of alerts in train, val and test.
+    """
+    grid = training_grid(settings)
+    tasks = [
+        *trainings(settings, grid, alerts),
+        *pretrainings(settings, grid),
+        *trials(settings, grid, alerts),
+        *timings(settings, grid),
+        *entrants(settings, alerts),
+    ]
+    return pd.DataFrame(map(asdict, tasks))
+
+
+def training_grid(settings: Mapping[str, Any]) -> pd.DataFrame:
+    """The runs of the study with the job that trains each."""
+    grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
+    return grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
+
+
+def trainings(settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[str, int]) -> Iterator[Task]:
+    """The runs of the grid."""
+    for run in grid.to_dict("records"):
+        recipe = _recipe(settings, run)
+        stage = "fuse" if run["inputs"] == "fusion" else "train"
+        work = _amounts(settings, run, recipe, run["fraction"], alerts)
+        yield Task(run["run"], run["cell"], run["pack"], stage, **work, devices=recipe.get("devices", 1), weights=2)
+
+
+def _recipe(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe of a run; where a search chooses the number of epochs, the most that it may choose."""
+    recipe = run_recipe(settings["training"], run["architecture"], run["pretraining"], run["inputs"])
+    search = settings.get("tuning", {}).get(run["architecture"]) if recipe.get("tuned") else None
+    return recipe | ({"epochs": _most_epochs(search, recipe["epochs"])} if search else {})
+
+
+def _most_epochs(search: Mapping[str, Any], epochs: int) -> int:
+    """Epochs of the longest trial of a search."""
+    bounds = search["ranges"].get("training.epochs", {})
+    return max([bounds.get("high", 0), *bounds.get("choices", ())]) or epochs
+
+
+def _amounts(
+    settings: Mapping[str, Any], run: Mapping[str, Any], recipe: Mapping[str, Any], fraction: float, alerts
+) -> dict[str, Any]:
+    """Network and work of one training: all its epochs (early stopping is not counted on), one test."""
+    trained = alerts["train"] * fraction
+    judged = alerts["val"] + alerts["test"]
+    work = {"trained": trained * recipe["epochs"], "scored": alerts["val"] * recipe["epochs"] + alerts["test"]}
+    if run["inputs"] == "fusion":
+        views = FUSION_VIEWS if recipe.get("augment", True) else 1
+        frozen = settings["models"].get("fusion", {}).get("mode", "clean") == "clean"
+        work["embedded"] = trained * views + judged if frozen else sum(work.values())
+    network = run["architecture"] if run["inputs"] == "metadata" else _network(settings, run["architecture"])
+    return {**work, "architecture": network, "inputs": run["inputs"], "predicted": judged}
+
+
+def _network(settings: Mapping[str, Any], architecture: str) -> str:
+    """Architecture with the size that its images are resized to."""
+    models = settings["models"]
+    own = models.get("architectures", {}).get(architecture, {})
+    return sized(architecture, own.get("input_size", models.get("input_size", "native")))
+
+
+def encoders_needed(grid: pd.DataFrame, pretraining: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Encoders (architecture, pretraining) that the runs start from, and those that these start from in their turn."""
+    waiting = list(grid[["architecture", "pretraining"]].drop_duplicates().itertuples(index=False, name=None))
+    needed = []
+    while waiting:
+        architecture, name = waiting.pop(0)
+        if name != "none" and (architecture, name) not in needed:
+            needed.append((architecture, name))
+            waiting.append((architecture, pretraining[name].get("start", "none")))
+    return needed
+
+
+def pretrainings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:
+    """Encoders that are trained here; a pre-training uses one device."""
+    for architecture, name in encoders_needed(grid, settings["pretraining"]):
+        spec = settings["pretraining"][name]
+        if "corpus" in spec:
+            images = count_images(spec["corpus"])
+            recipe = pretraining_recipe(settings["training"], spec.get("training", {}), architecture)
+            run = f"encoders/{architecture}-{name}"
+            yield Task(
+                run, run, run, "pretrain", _network(settings, architecture), weights=1,
+                # ASSUME: the tenth that validates costs as much as if it were trained on.
+                trained=(images or 0) * recipe["epochs"],
+                note="" if images else f"corpus of {name}: its labels cannot be read yet, so it counts nothing",
+            )  # fmt: skip
+
+
+def searches_used(settings: Mapping[str, Any], grid: pd.DataFrame) -> list[dict[str, Any]]:
+    """Cells that are searched before runs train with what was found; searches that no run waits for are not started."""
+    cells = searched_cells(grid, settings.get("tuning", {})).to_dict("records")
+    tuned = {
+        cell_name(run["architecture"], run["pretraining"], run["inputs"], run["stamps"])
+        for run in grid.drop_duplicates("cell").to_dict("records")
+        if run_recipe(settings["training"], run["architecture"], run["pretraining"], run["inputs"]).get("tuned")
+    }
+    return [cell for cell in cells if cell["cell"] in tuned]
+
+
+def trials(settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[str, int]) -> Iterator[Task]:
+    """Trials of the searches, each on one device; that hopeless ones are ended early is not counted on."""
+    for cell in searches_used(settings, grid):
+        search = settings["tuning"][cell["architecture"]]
+        work = _amounts(settings, cell, _recipe(settings, cell), search.get("fraction", 1.0), alerts)
+        name = f"tuning/{cell['cell']}"
+        for number in range(search["trials"]):
+            worker = number % search.get("at_once", 4)
+            yield Task(f"{name}/t{number}", name, f"{name}/{worker}", "tune", **work, weights=2)
+
+
+def timings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:
+    """Timings of inference.
+
+    ASSUME: the custom CNN, timed beside each network, costs as much as it. Compiling is not counted.
+    """
+    sweep = settings["timing"]
+    calls = NETWORKS_TIMED * (CALLS_BESIDE + sweep["repeats"]) * len(sweep["precisions"]) * len(sweep["modes"])
+    for architecture in settings["grid"]["architectures"]:
+        if architecture in set(grid["architecture"]):
+            run = f"timing/{architecture}"
+            yield Task(run, run, run, "time", _network(settings, architecture), scored=calls * sum(sweep["batches"]))
+
+
+def entrants(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> Iterator[Task]:
+    """Published models, which score the validation and test alerts once."""
+    judged = alerts["val"] + alerts["test"]
+    for name in settings.get("entrants", {}):
+        run = f"entrants/{name}"
+        yield Task(run, run, run, "score", "published", scored=judged, predicted=judged)
