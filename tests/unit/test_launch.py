@@ -1,4 +1,4 @@
-"""Launching: what Slurm is asked (through stand-ins for its commands), one controller a study, sweeps by submitit."""
+"""Launching: one controller a study, and how a killed one is started again; Slurm and Snakemake are stand-ins."""
 
 import argparse
 import os
@@ -6,131 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
 import submitit
-from alertgrid import __main__, locks
-from alertgrid.errors import Interrupted, StudyError
-from alertgrid.launch import command, controller, guard, scheduler, sweep
-from alertgrid.launch.profile import read_profile
+from alertgrid import locks
+from alertgrid.errors import StudyError
+from alertgrid.launch import command, controller, guard, scheduler
+from slurm_stand_in import queue
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 PROFILES = WORKFLOW.parent / "profiles"
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """Stand-ins for Slurm's commands: each writes its call to calls.txt and prints the file named after it."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("squeue", "scancel", "scontrol"):
-        script = folder / name
-        script.write_text(
-            f"#!/bin/sh\necho {name} $* >> {folder}/calls.txt\ncat {folder}/{name}.err >&2 2>/dev/null\n"
-            f"cat {folder}/{name}.out 2>/dev/null\ntest ! -e {folder}/{name}.err\n"
-        )
-        script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    return folder
-
-
-def queue(slurm, folder, *jobs):
-    """Fill the stand-in for squeue with jobs (number, name, comment) of a working directory."""
-    lines = [f"{number}|RUNNING|{name}|{folder}|{comment}\n" for number, name, comment in jobs]
-    (slurm / "squeue.out").write_text("".join(lines))
-
-
-# --- what Slurm is asked
-
-
-@pytest.mark.parametrize(
-    ("out", "err", "answer"),
-    [
-        ("RUNNING\n", None, True),
-        ("COMPLETING\n", None, True),
-        ("COMPLETED\n", None, False),
-        ("TIMEOUT\n", None, False),
-        ("", "slurm_load_jobs error: Invalid job id specified", False),
-        ("", "Unable to contact slurm controller", None),
-    ],
-)
-def test_is_active(slurm, out, err, answer):
-    (slurm / "squeue.out").write_text(out)
-    if err:
-        (slurm / "squeue.err").write_text(err)
-    assert scheduler.is_active("7") is answer
-
-
-def test_without_slurm_nothing_is_known(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert scheduler.is_active("7") is None
-    assert guard.orphans(tmp_path / "results" / "toy") == []
-
-
-@pytest.mark.parametrize(
-    ("out", "end"), [("2026-11-20T18:22:08", datetime(2026, 11, 20, 18, 22, 8).timestamp()), ("NONE", None), ("", None)]
-)
-def test_the_end_of_the_own_job(slurm, monkeypatch, out, end):
-    monkeypatch.setenv("SLURM_JOB_ID", "9")
-    (slurm / "squeue.out").write_text(f"{out}\n")
-    assert scheduler.end_of_job() == end
-    assert "squeue --noheader --jobs=9 --format=%e" in (slurm / "calls.txt").read_text()
-    monkeypatch.delenv("SLURM_JOB_ID")
-    assert scheduler.end_of_job() is None
-
-
-def test_jobs_of_a_folder(slurm, tmp_path):
-    queue(slurm, tmp_path, ("1", "ag_x", "rule_train_wildcards_a|b"))
-    with open(slurm / "squeue.out", "a") as file:
-        file.write("2|PENDING|other|/elsewhere|rule_train\n")
-    jobs = scheduler.jobs_in(tmp_path)
-    assert [(job.number, job.comment) for job in jobs] == [("1", "rule_train_wildcards_a|b")]
-    scheduler.cancel(jobs)
-    scheduler.cancel([])
-    assert scheduler.requeue("9")
-    assert (slurm / "calls.txt").read_text().splitlines()[1:] == ["scancel 1", "scontrol requeue 9"]
-
-
-def test_a_job_requeues_itself_a_limited_number_of_times(slurm, monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert not scheduler.requeue_self()
-    monkeypatch.setenv("SLURM_JOB_ID", "9")
-    (slurm / "scontrol.out").write_text("JobId=9 JobState=RUNNING Requeue=1 Restarts=2 BatchFlag=1")
-    assert scheduler.requeue_self(most=3, wait_seconds=0)
-    assert not scheduler.requeue_self(most=2, wait_seconds=0)
-    assert (slurm / "calls.txt").read_text().count("scontrol requeue 9") == 1
-    (slurm / "scontrol.err").write_text("Requested operation is presently disabled")
-    assert not scheduler.requeue_self(most=3, wait_seconds=0)
-
-
-@pytest.mark.parametrize("shown", ["JobState=CANCELLED Requeue=1 Restarts=0", "JobState=RUNNING Requeue=0 Restarts=0"])
-def test_a_job_that_is_being_ended_is_not_revived(slurm, monkeypatch, shown):
-    monkeypatch.setenv("SLURM_JOB_ID", "9")
-    (slurm / "scontrol.out").write_text(shown)
-    assert not scheduler.requeue_self(wait_seconds=0)
-    assert "requeue" not in (slurm / "calls.txt").read_text()
-
-
-@pytest.mark.parametrize(("asked", "requeued"), [(True, 1), (False, 0)])
-def test_a_command_out_of_time_requeues_its_job_when_asked(monkeypatch, asked, requeued):
-    def out_of_time(options):
-        seen.append(options.deadline)
-        raise Interrupted("the time given to this run is used up")
-
-    calls, seen = [], []
-    monkeypatch.setattr(__main__, "requeue_self", lambda: calls.append(True))
-    monkeypatch.setattr(__main__, "end_of_job", lambda: 5000.0)
-    monkeypatch.setattr("alertgrid.pretraining.command.run_pretrain", out_of_time)
-    words = ["pretrain", "--checkpoints", "c", "--output", "o", "--architecture", "a", "--corpus", "{}"]
-    assert __main__.main([*words, *(["--requeue"] if asked else [])]) == __main__.AGAIN
-    assert len(calls) == requeued
-    assert seen == [5000.0 if asked else None]
-
-
-# --- one controller a study
 
 
 @pytest.fixture
@@ -326,107 +212,6 @@ def test_the_command_a_person_would_type():
     words = controller.snakemake_command("btsbot", "profiles/slurm", ["--dry-run"])
     expected = ["-m", "snakemake", "--workflow-profile", "profiles/slurm", "--config", "study=btsbot", "--dry-run"]
     assert words[1:] == expected
-
-
-# --- profiles
-
-
-def test_profiles_are_read(monkeypatch):
-    slurm = read_profile(PROFILES / "slurm")
-    assert (slurm.executor, slurm.concurrency, slurm.device) == ("slurm", 50, "cuda")
-    assert slurm.site == {}
-    assert slurm.training == {"partition": "gpu", "gres": "gpu:1"}
-    assert read_profile(PROFILES / "slurm-gpus").training == {"partition": "gpu", "gpus_per_node": 1}
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    local = read_profile(PROFILES / "local" / "profile.yaml")
-    assert (local.executor, local.concurrency) == ("local", 1)
-    with pytest.raises(StudyError, match="no such profile"):
-        read_profile(PROFILES / "nowhere")
-
-
-# --- sweeps
-
-
-class Counting:
-    """Counts to `total`, remembering in a file how far it came; the first life is told to stop half-way."""
-
-    def __init__(self, folder, total):
-        self.folder, self.total, self.lives = Path(folder), total, 1
-
-    def __call__(self):
-        state = self.folder / "count"
-        for number in range(int(state.read_text()) if state.exists() else 0, self.total):
-            state.write_text(str(number + 1))
-            (self.folder / "log").open("a").write(f"{number}\n")
-            if number + 1 == self.total // 2 and self.lives == 1:
-                os.kill(os.getpid(), signal.SIGUSR2)
-        return self.lives, self.total
-
-    def checkpoint(self):
-        self.lives += 1
-        return submitit.helpers.DelayedSubmission(self)
-
-
-def note(folder, name, seconds):
-    """Leave a mark while working, and say how many others did the same."""
-    mark = Path(folder) / f"{name}.mark"
-    mark.touch()
-    others = len(list(Path(folder).glob("*.mark")))
-    time.sleep(seconds)
-    mark.unlink()
-    if name == "bad":
-        raise ValueError("no good")
-    return others
-
-
-@pytest.fixture
-def child_path(monkeypatch):
-    """submitit's child processes find the package and this module by PYTHONPATH only."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(WORKFLOW), str(Path(__file__).parent)]))
-
-
-def test_a_task_continues_after_a_checkpoint(tmp_path, child_path):
-    task = Counting(tmp_path, 6)
-    result = sweep.run_tasks([task], folder=tmp_path / "jobs", at_once=1, cluster="local")
-    assert result == [(2, 6)]
-    assert (tmp_path / "log").read_text().split() == list("012345")
-
-
-def test_a_local_sweep_is_bounded_and_keeps_going(tmp_path, child_path, monkeypatch):
-    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.05)
-    tasks = [partial(note, tmp_path, name, 0.2) for name in ("a", "bad", "c", "d")]
-    results = sweep.run_tasks(tasks, folder=tmp_path / "jobs", at_once=2, cluster="local")
-    assert "no good" in str(results.pop(1))
-    assert max(results) <= 2
-
-
-def test_debug_executor_runs_in_this_process(tmp_path):
-    assert sweep.run_tasks([os.getpid], folder=tmp_path, at_once=1, cluster="debug") == [os.getpid()]
-
-
-class FakeJob:
-    """A job in Slurm as submitit shows it."""
-
-    def __init__(self, folder, number, finished):
-        self.job_id = number
-        self.paths = argparse.Namespace(result_pickle=Path(folder) / f"{number}.pkl", stderr=f"{number}.err")
-        if finished:
-            self.paths.result_pickle.touch()
-
-    def exception(self):
-        return None
-
-    def result(self):
-        return "result"
-
-
-def test_a_slurm_task_that_was_killed_is_noticed_without_accounting(tmp_path, monkeypatch):
-    answers = iter([True, False])
-    monkeypatch.setattr(scheduler, "is_active", lambda number: next(answers) if number == "8" else None)
-    jobs = [FakeJob(tmp_path, "8_0", True), FakeJob(tmp_path, "8_1", False)]
-    result, lost = sweep._gather(jobs, poll_seconds=0)
-    assert result == "result"
-    assert "8_1.err" in str(lost)
 
 
 def test_the_lock_file_of_a_controller_names_its_log(study, slurm):

@@ -13,7 +13,6 @@ from alertgrid import hub, published
 from alertgrid.columns import METADATA_COLUMNS
 from alertgrid.errors import StudyError
 from alertgrid.models import FusionModel
-from hub_stand_in import fake_hub  # noqa: F401
 from published_models import CASES, CNN, COMBINED, CONVNEXT, META, Writer, fusion, put, upstream, upstream_image
 from torch.nn import functional
 
@@ -176,7 +175,7 @@ def test_the_twelve_released_names():
     assert "nabeelr/BTSbot-maxvit-tiny-galaxyzoo-metadata" in published.REPOSITORIES
 
 
-def test_fetched_files_are_checked_before_they_are_used(fake_hub, tmp_path):  # noqa: F811
+def test_fetched_files_are_checked_before_they_are_used(fake_hub, tmp_path):
     repo, folder = "nabeelr/BTSbot-some", tmp_path / "model"
     fake_hub.put(repo, "pytorch_model.bin", upstream(META))
     fake_hub.put(repo, "train_config.json", META)

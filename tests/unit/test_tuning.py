@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import optuna
 import pandas as pd
@@ -79,13 +78,6 @@ class Broken(Bowl):
 def search(tmp_path):
     """A search in a folder of its own."""
     return tuning.Search(tmp_path / "search", RANGES, seed=1, startup_trials=4, warmup_epochs=1)
-
-
-@pytest.fixture
-def child_path(monkeypatch):
-    """submitit's child processes find the package and this module by PYTHONPATH only."""
-    workflow = Path(__file__).resolve().parents[2] / "workflow"
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(workflow), str(Path(__file__).parent)]))
 
 
 def table(search):

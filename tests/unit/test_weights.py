@@ -13,7 +13,7 @@ from alertgrid.encoders import ENCODERS, build_encoder
 from alertgrid.errors import StudyError
 from alertgrid.files import sha256
 from alertgrid.models import build_model, seeded
-from hub_stand_in import COMMIT, fake_hub  # noqa: F401
+from hub_stand_in import COMMIT
 from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 from timm.models import adapt_input_conv
@@ -148,7 +148,7 @@ def source(**changes):
 
 
 @pytest.mark.parametrize("filename", ["pytorch_model.bin", "model.safetensors"])
-def test_fetched_weights_are_the_files_without_its_classifier(filename, fake_hub, tmp_path):  # noqa: F811
+def test_fetched_weights_are_the_files_without_its_classifier(filename, fake_hub, tmp_path):
     state = network(TINY, num_classes=10).state_dict()
     path = fake_hub.put("a/b", filename, state)
     manifest = hub.fetch_encoder(tmp_path / "encoder", source(filename=filename, sha256=sha256(path)))
@@ -162,7 +162,7 @@ def test_fetched_weights_are_the_files_without_its_classifier(filename, fake_hub
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
 
 
-def test_the_galaxy_zoo_encoders_as_published(fake_hub, tmp_path):  # noqa: F811
+def test_the_galaxy_zoo_encoders_as_published(fake_hub, tmp_path):
     entry = hub.hub_source("galaxyzoo", "convnext_pico")
     fake_hub.put(entry.repo, entry.filename, network("convnext_pico", num_classes=0).state_dict())
     manifest = hub.fetch_encoder(tmp_path / "encoder", entry)
@@ -171,7 +171,7 @@ def test_the_galaxy_zoo_encoders_as_published(fake_hub, tmp_path):  # noqa: F811
     assert hub.hub_source("galaxyzoo", "maxvit_tiny_rw_224").revision == "77a3a77"
 
 
-def test_imagenet_is_timms_tag_at_a_pinned_revision(fake_hub, tmp_path):  # noqa: F811
+def test_imagenet_is_timms_tag_at_a_pinned_revision(fake_hub, tmp_path):
     entry = hub.hub_source("imagenet", "convnext_pico")
     assert entry.repo == "timm/convnext_pico.d1_in1k"
     assert len(entry.revision) == 40
@@ -198,14 +198,14 @@ def test_a_study_may_name_any_repository():
         hub.hub_source({"repo": "a/b"}, TINY)
 
 
-def test_a_wrong_hash_is_refused(fake_hub, tmp_path):  # noqa: F811
+def test_a_wrong_hash_is_refused(fake_hub, tmp_path):
     fake_hub.put("a/b", "pytorch_model.bin", network(TINY).state_dict())
     with pytest.raises(StudyError, match="SHA-256"):
         hub.fetch_encoder(tmp_path / "encoder", source(sha256="0" * 64))
     assert not (tmp_path / "encoder").exists()
 
 
-def test_a_file_that_changed_since_the_first_fetch_is_refused(fake_hub, tmp_path):  # noqa: F811
+def test_a_file_that_changed_since_the_first_fetch_is_refused(fake_hub, tmp_path):
     fake_hub.put("a/b", "pytorch_model.bin", network(TINY).state_dict())
     first = hub.fetch_encoder(tmp_path / "encoder", source())
     assert hub.fetch_encoder(tmp_path / "encoder", source()) == first
@@ -215,7 +215,7 @@ def test_a_file_that_changed_since_the_first_fetch_is_refused(fake_hub, tmp_path
     assert hub.fetch_encoder(tmp_path / "encoder", source(revision="f" * 40))["revision"] == "f" * 40
 
 
-def test_revisions_become_commits(fake_hub):  # noqa: F811
+def test_revisions_become_commits(fake_hub):
     assert hub.full_revision("a/b", COMMIT) == COMMIT
     assert hub.full_revision("a/b", "main") == COMMIT
     assert hub.full_revision("a/b", COMMIT[:7]) == COMMIT
@@ -223,13 +223,13 @@ def test_revisions_become_commits(fake_hub):  # noqa: F811
         hub.full_revision("a/b", "abcdef0")
 
 
-def test_weights_of_another_network_are_refused_when_fetched(fake_hub, tmp_path):  # noqa: F811
+def test_weights_of_another_network_are_refused_when_fetched(fake_hub, tmp_path):
     fake_hub.put("a/b", "pytorch_model.bin", network("test_convnext").state_dict())
     with pytest.raises(StudyError, match="misses"):
         hub.fetch_encoder(tmp_path / "encoder", source())
 
 
-def test_pickled_code_is_never_run(fake_hub, tmp_path):  # noqa: F811
+def test_pickled_code_is_never_run(fake_hub, tmp_path):
     fake_hub.put("a/b", "pytorch_model.bin", {"layer": Path("not a tensor")})
     with pytest.raises(StudyError, match="cannot be read"):
         hub.fetch_encoder(tmp_path / "encoder", source())

@@ -5,16 +5,22 @@ submitit's own local executor starts everything together, so outside Slurm tasks
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import StudyError
 from ..files import read_json, write_json
 from . import scheduler
 
 ARRAY = "array.json"  # in the folder: the number of the job array that is under way
 POLL_SECONDS = 0.5
+# A shared file system may show a new file only after its caches have expired, on NFS by default within a minute.
+GRACE_SECONDS = 120.0
+# A scheduler that is restarted answers again within minutes.
+SILENCE_SECONDS = 300.0
 
 
 def run_tasks(
@@ -43,6 +49,11 @@ def run_tasks(
         As submitit's `update_parameters` takes them (timeout_min, mem_gb, gpus_per_node, slurm_partition ...).
     max_timeouts : int
         How often one task may reach its time limit.
+
+    Raises
+    ------
+    StudyError
+        Slurm does not say whether the array of an earlier start still runs.
     """
     import submitit
 
@@ -58,28 +69,49 @@ def run_tasks(
     return _run_few(executor, tasks, at_once)
 
 
-def _end_earlier(note: Path, poll_seconds: float = 2.0) -> None:
+def _end_earlier(note: Path, poll_seconds: float = 2.0, silence_seconds: float = SILENCE_SECONDS) -> None:
     """End the array of an earlier start that is still in Slurm; its tasks are handed out again."""
     if not note.exists():
         return
-    array = read_json(note)["job"]
-    while scheduler.is_active(array):
-        scheduler.cancel_number(array)
+    array, heard = read_json(note)["job"], time.monotonic()
+    while (active := scheduler.is_active(array)) is not False:
+        if active:
+            heard = time.monotonic()
+            scheduler.cancel_number(array)
+        elif time.monotonic() - heard >= silence_seconds:
+            raise _unknown(array, note)
         time.sleep(poll_seconds)
     note.unlink()
 
 
-def _gather(jobs: Sequence[Any], poll_seconds: float = 10.0) -> list[Any]:
-    """Wait until every task has left a result, or its array is gone from Slurm; the results.
+def _unknown(array: str, note: Path) -> StudyError:
+    """The error for an array of which nobody can tell whether it still runs: a second one would do its work twice."""
+    return StudyError(
+        "Slurm",
+        f"does not say whether job array {array} of an earlier start still runs",
+        "an answer",
+        f"start again when the scheduler is back; if that array has surely ended, delete {note}",
+    )
+
+
+def _gather(jobs: Sequence[Any], poll_seconds: float = 10.0, grace_seconds: float = GRACE_SECONDS) -> list[Any]:
+    """Wait until every task has left a result, or its array has been gone from Slurm for a while; the results.
 
     Without accounting submitit never notices a task that was killed, so Slurm's queue has the last word.
     """
-    array = jobs[0].job_id.split("_")[0]
-    while not all(job.paths.result_pickle.exists() for job in jobs):
+    array, gone = jobs[0].job_id.split("_")[0], None
+    while not all(map(_has_result, jobs)):
         if scheduler.is_active(array) is False:
-            break
+            gone = time.monotonic() if gone is None else gone
+            if time.monotonic() - gone >= grace_seconds:
+                break
         time.sleep(poll_seconds)
-    return [_result(job) if job.paths.result_pickle.exists() else _lost(job) for job in jobs]
+    return [_result(job) if _has_result(job) else _lost(job) for job in jobs]
+
+
+def _has_result(job) -> bool:
+    """Whether a task has left a result; listing the folder has a shared file system look again."""
+    return job.paths.result_pickle.name in os.listdir(job.paths.result_pickle.parent)
 
 
 def _lost(job) -> RuntimeError:
