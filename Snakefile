@@ -16,6 +16,7 @@ include: "workflow/rules/searches.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/tune.smk"
+include: "workflow/rules/shown.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import synthetic_report
+import toy_training
 from alertgrid import cards
+from alertgrid.page import provenance
+from alertgrid.tables import records
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +26,12 @@ def test_one_card_per_cell_with_its_own_numbers(tables, tmp_path):
     assert "| 100 % | 3 | 3,400 | 51,000 | 5,200 |" in text
     assert "| bts_p1 | Completeness | 0.965 (0.915 to 1.000) |" in text
     assert "Simulated sky." in text
-    assert "| learning_rate | 0.0001 |" in text
-    assert "dataset.h5: " + "ab" * 32 in text
+    assert "| licence | MIT; the initial weights have their own" in text
+    assert "| licence | MIT |" in (tmp_path / "btsbot_cnn-none-image.md").read_text()
+    assert "| training.learning_rate | 0.0001 |" in text
+    assert "Inputs (SHA-256), dataset: " + "ab" * 32 in text
+    assert "Initial weights (SHA-256), convnext_pico, simulated galaxies: " + "ef" * 32 in text
+    assert "Hardware, driver: 570.86.15" in text
     assert "| Tesla T4 | fp32 | eager | 256 |" in text
     assert text.index("100 % of the training") < text.index("10 % of the training")
 
@@ -56,25 +63,42 @@ def test_checklist_answers_what_is_recorded(tables, tmp_path):
     counts.to_csv(tables / "dataset_counts.csv", index=False)
     pd.DataFrame({"reason": ["cut off"], "n_alerts": [7]}).to_csv(tables / "dataset_refused.csv", index=False)
     found = cards.write_checklist(
-        tables, tmp_path / "list.md", study="demo", facts={"code": "https://example.org/code"}
+        tables, tmp_path / "list.md", study="demo", facts={"code": "https://example.org/code", "licence": "MIT"}
     )
     by_question = {answer.question: answer for answer in found}
     assert by_question["Is the revision recorded?"].answer == "yes"
     assert by_question["Where is the code?"].evidence == "https://example.org/code"
+    kept = by_question["Are the trained weights kept, under which licence?"].evidence
+    assert kept == "weights.safetensors in the folder of each run; MIT"
     assert by_question["Are the dependencies pinned?"].answer == "not recorded"
     assert "1,200 alerts of 40 sources" in by_question["Are the numbers of examples given for every split?"].evidence
     assert "7 alerts refused" in by_question["Is it said what was left out, and why?"].evidence
     assert "84 runs; 1 failed or missing" in by_question["Is the number of runs given?"].evidence
+    assert by_question["Can the data be identified?"].answer == "yes"
+    assert by_question["Is the machine described?"].evidence == "Tesla T4 driver 570.86.15"
     text = (tmp_path / "list.md").read_text()
     assert text.index("## Models") < text.index("## Data") < text.index("## Code") < text.index("## Results")
 
 
 def test_checklist_of_half_recorded_and_of_unrecorded_runs(tmp_path):
     runs = synthetic_report.runs()
-    runs.loc[runs.index[:10], "git_revision"] = None
+    runs.loc[runs.index[:10], ["git_revision", "input_hashes.dataset"]] = None
     runs.to_csv(tmp_path / "runs.csv", index=False)
     found = {answer.question: answer.answer for answer in cards.write_checklist(tmp_path, tmp_path / "a.md", study="x")}
     assert found["Is the revision recorded?"] == "in part"
+    assert found["Can the data be identified?"] == "in part"
     (tmp_path / "runs.csv").unlink()
     found = cards.write_checklist(tmp_path, tmp_path / "b.md", study="x")
     assert {answer.answer for answer in found} == {"not recorded"}
+
+
+def test_the_records_of_these_tests_have_the_keys_of_real_ones(tmp_path):
+    real = toy_training.run_toy(toy_training.write_toy(tmp_path), tmp_path)
+    made = synthetic_report.record("btsbot_cnn-none-image", 1.0, 0)
+    assert set(made) <= set(real)
+    assert made["input_hashes"].keys() == real["input_hashes"].keys()
+    assert made["initial_weights"] == real["initial_weights"]
+    assert made["hardware"].keys() - real["hardware"].keys() == {"driver"}, "on a GPU alone"
+    found = provenance.provenance(pd.DataFrame([records.flatten(real)]))
+    assert found["Inputs (SHA-256)"] == real["input_hashes"]
+    assert found["Hardware"]["device name"] == real["hardware"]["device_name"]

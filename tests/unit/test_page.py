@@ -93,7 +93,10 @@ def test_numbers_carry_their_intervals_and_names_are_escaped(page):
 def test_missing_runs_and_figures_are_named(page):
     text, _ = _read(page)
     assert "1 run is failed or missing" in text
-    assert "maxvit_tiny-galaxies-image/f1/s0" in text
+    assert "<dt>runs failed or missing</dt><dd>1</dd>" in text, "a timing is no run"
+    assert "failed after epoch 3: CUDA out of memory" in text
+    assert "results/demo/logs/train/maxvit_tiny-galaxies-image/f1/s0.log" in text
+    assert "timing: maxvit_tiny.csv" in text[text.index("Inputs that are missing or incomplete") :]
     assert "table efficiency.csv is missing" in text
     assert "its figures were not made" in text
 
@@ -101,7 +104,10 @@ def test_missing_runs_and_figures_are_named(page):
 def test_provenance_comes_from_the_records(page):
     text, _ = _read(page)
     assert "0123abc" * 5 in text
-    assert "ab" * 32 in text
+    assert text.count("ab" * 32) == 1
+    assert text.count("ef" * 32) > 1
+    assert "<dt>device name</dt><dd>Tesla T4</dd>" in text
+    assert "<dt>image run</dt><dd>6 files, in runs.csv</dd>" in text
     assert "2.11.0" in text
     assert "workflow" in text
 
@@ -182,7 +188,7 @@ def test_long_tables_are_folded_and_long_texts_keep_their_width():
 def test_values_that_differ_between_runs_are_counted():
     runs = pd.DataFrame({"device": ["a", "a", "b"], "versions.torch": ["2", "2", "2"], "versions.x": [None] * 3})
     found = provenance.provenance(runs)
-    assert found["Runs"]["device"] == "a (2 runs), b (1 runs)"
+    assert found["Runs"]["device"] == "a (2 runs), b (1 run)"
     assert found["Versions"] == {"torch": "2"}
     assert provenance.provenance(None) == {}
     many = pd.DataFrame({"device": [f"d{i}" for i in range(9)]})

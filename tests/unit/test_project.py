@@ -33,6 +33,11 @@ def test_pins_name_versions_and_no_address():
     assert "@" not in text
 
 
+def test_the_report_names_the_licence_of_the_project():
+    name = (ROOT / "LICENSE").read_text().split()[0]
+    assert f'"licence": "{name} (LICENSE)' in (ROOT / "workflow/rules/shown.smk").read_text()
+
+
 def imported(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):

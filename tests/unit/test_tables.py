@@ -203,8 +203,10 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy, tables):
     absent = [copy / "nowhere.csv", copy / "bad.csv"]
     absent[1].write_text("a\n1\n")
     found = write_tables(**inputs(copy), output=copy / "tables", timing=absent, encoders=absent)
+    kinds = found["missing"].set_index("run")["what"]
+    assert kinds.groupby(kinds).size().to_dict() == {"input": 4, "run": 5}
     missing = found["missing"].set_index("run")["reason"]
-    assert "no folder" in missing["convnext_pico-none-image/f1/s0"]
+    assert missing["convnext_pico-none-image/f1/s0"] == "has not started"
     assert "cannot be read" in missing["convnext_pico-none-image/f1/s1"]
     assert "run.json" in missing["maxvit_tiny-none-image/f1/s0"]
     assert "history.csv" in missing["maxvit_tiny-none-image/f1/s0"]

@@ -89,8 +89,10 @@ def test_after_a_failure_the_others_are_kept_and_reported(failed):
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
     tables = study / "report/tables"
     assert set(pd.read_csv(tables / "runs.csv")["run"]) == {run for run, state in states.items() if state == "done"}
-    missing = pd.read_csv(tables / "missing.csv")["run"]
-    assert {FAILING, f"{FUSION}/f1/s0", f"{FUSION}/f1/s1"} <= set(missing)
+    missing = pd.read_csv(tables / "missing.csv").set_index("run")
+    assert {FAILING, f"{FUSION}/f1/s0", f"{FUSION}/f1/s1"} <= set(missing.index)
+    assert missing.loc[FAILING, "reason"].startswith("failed")
+    assert (failed.folder / missing.loc[FAILING, "log"]).is_file()
     assert "missing" in (study / "report/index.html").read_text().lower()
 
 

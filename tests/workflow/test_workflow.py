@@ -195,12 +195,14 @@ def test_a_new_seed_trains_only_its_own_runs(finished):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("page/__init__.py", {"write_page"}),
-        ("figures/style.py", {"draw_figures", "draw_sheet", "draw_examples", "write_page"}),
+        ("page/__init__.py", {"write_page", "write_cards"}),
+        ("figures/style.py", {"draw_figures", "draw_sheet", "draw_examples", "write_page", "write_cards"}),
         ("metrics.py", REPORTED),
         ("splits.py", {"split", "train", "fuse", "predict_entrant"} | REPORTED),
         ("published.py", {"predict_entrant"} | REPORTED),
         ("errors.py", set()),
+        ("../report/card.md.j2", {"write_cards"}),
+        ("../report/vendor/sortable.min.js", {"write_page"}),
     ],
 )
 def test_a_changed_module_reruns_what_uses_it(finished, module, expected):

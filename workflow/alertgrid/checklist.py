@@ -77,13 +77,12 @@ def _data(tables: Tables, runs: pd.DataFrame, facts: Mapping[str, str]) -> list[
     if refused is not None:
         total = int(refused["n_alerts"].sum()) if len(refused) else 0
         left_out = f"{total:,} alerts refused, {len(refused)} reasons, dataset_refused.csv"
-    hashes = sorted(column for column in runs if column.startswith("inputs."))
-    share = min((_recorded(runs, column) for column in hashes), default=0.0)
-    named = ", ".join(column.removeprefix("inputs.") for column in hashes)
+    hashes = [f"input_hashes.{name}" for name in ("dataset", "catalogue")]
+    share = min(_recorded(runs, column) for column in hashes)
     return [
         _answer(part, "Are the numbers of examples given for every split?", sizes),
         _answer(part, "Is it said what was left out, and why?", left_out),
-        _answer(part, "Can the data be identified?", f"SHA-256 in the run records: {named}" if named else "", share),
+        _answer(part, "Can the data be identified?", "SHA-256 of dataset and catalogue in the run records", share),
         _answer(part, "Where are the data, under which licence?", facts.get("data", "")),
     ]
 
@@ -101,8 +100,13 @@ def _code(runs: pd.DataFrame, facts: Mapping[str, str]) -> list[Answer]:
         _answer(part, "Are the versions recorded?", ", ".join(versions), share),
         _answer(part, "Are the dependencies pinned?", facts.get("dependencies", "")),
         _answer(part, "Are the commands given?", facts.get("commands", "")),
-        _answer(part, "Are the trained weights kept, under which licence?", facts.get("licence", "")),
+        _answer(part, "Are the trained weights kept, under which licence?", _weights(facts.get("licence", ""))),
     ]
+
+
+def _weights(licence: str) -> str:
+    """Where the weights of each run lie, and their licence; nothing where it is not known."""
+    return f"weights.safetensors in the folder of each run; {licence}" if licence else ""
 
 
 def _results(tables: Tables, runs: pd.DataFrame) -> list[Answer]:
@@ -111,7 +115,7 @@ def _results(tables: Tables, runs: pd.DataFrame) -> list[Answer]:
     settings = [column for column in runs if column.startswith("settings.")]
     kept = f"{len(settings)} settings in the run records" if settings else ""
     share = min((_recorded(runs, column) for column in ("best_val_loss", "best_epoch")), default=0.0)
-    failed = "" if lost is None else f"; {len(lost)} failed or missing, missing.csv"
+    failed = "" if lost is None else f"; {(lost['what'] == 'run').sum()} failed or missing, missing.csv"
     return [
         _answer(part, "Are the hyper-parameters given?", kept),
         _answer(part, "Is the number of runs given?", f"{len(runs)} runs{failed}" if len(runs) else ""),
@@ -121,14 +125,15 @@ def _results(tables: Tables, runs: pd.DataFrame) -> list[Answer]:
         ),
         _answer(part, "Are many comparisons corrected for?", _corrected(tables.get("differences"))),
         _answer(part, "Is the training time given?", _cost(tables.get("training_cost"))),
-        _answer(part, "Is the machine described?", _machines(runs), _recorded(runs, "device")),
+        _answer(part, "Is the machine described?", _machines(runs), _recorded(runs, "hardware.device_name")),
     ]
 
 
 def _intervals(table: pd.DataFrame | None) -> str:
     """Level, method and n of the intervals."""
-    if table is None or table.empty or "method" not in table:
+    if table is None or "method" not in table or not table["n_seeds"].any():
         return ""
+    table = table[table["n_seeds"] > 0]
     seeds = f"{table['n_seeds'].min():g} to {table['n_seeds'].max():g} seeds"
     sample = f"{seeds}, {table['n_sources'].max():g} test sources"
     return f"{100 * table['level'].iloc[0]:g} % intervals, {sample}: {table['method'].mode()[0]}"
@@ -151,5 +156,7 @@ def _cost(table: pd.DataFrame | None) -> str:
 
 
 def _machines(runs: pd.DataFrame) -> str:
-    """Devices of the runs."""
-    return ", ".join(map(str, runs["device"].dropna().unique())) if "device" in runs else ""
+    """Names of the devices that the runs ran on, and their drivers."""
+    columns = ["hardware.device_name", "hardware.driver"]
+    found = runs.reindex(columns=columns).dropna(subset=columns[:1]).drop_duplicates()
+    return "; ".join(" driver ".join(map(str, row.dropna())) for _, row in found.iterrows())

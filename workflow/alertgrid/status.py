@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ class RunStatus:
     log: str = ""
 
 
-def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus]:
-    """State of every run of a study.
+def study_status(folder: str | Path, now: float | None = None, runs: Collection[str] | None = None) -> list[RunStatus]:
+    """State of every run of a study, after that of its pre-trainings.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus
         `results/{study}`.
     now : float
         Time of the question (seconds since 1970); the present when None.
+    runs : collection of str, optional
+        Only these runs are looked at.
 
     Raises
     ------
@@ -75,8 +77,9 @@ def study_status(folder: str | Path, now: float | None = None) -> list[RunStatus
     jobs = pd.read_csv(grid)
     jobs = jobs.assign(pack=jobs.get("pack", jobs["run"]))
     live = {job.pack for job in jobs.itertuples() if locks.fresh(folder / "checkpoints" / job.run / "lock.json")}
-    runs = [status_of(folder, job.run, now, job.pack, job.pack in live) for job in jobs.itertuples()]
-    return [*_encoders(folder, now), *_searches(folder, now), *runs]
+    asked = jobs if runs is None else jobs[jobs["run"].isin(runs)]
+    found = [status_of(folder, job.run, now, job.pack, job.pack in live) for job in asked.itertuples()]
+    return [*_encoders(folder, now), *_searches(folder, now), *found]
 
 
 def status_of(folder: Path, run: str, now: float, pack: str, live: bool) -> RunStatus:

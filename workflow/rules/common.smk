@@ -34,7 +34,6 @@ pathvars:
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
 PATH_KEYS = {"folder", "file", "labels", "history", "images"}
-PAGE_FILES = ("base.html.j2", "macros.html.j2", "page.html.j2", "page.css")
 
 
 def existing_paths(settings, where):
@@ -234,56 +233,4 @@ def what_failed():
         f"{failures(FOLDER)}Some jobs failed; what is finished is kept. Start the same command again to go on.\n"
         f"  every run:         PYTHONPATH=workflow python -m alertgrid status --study {study}\n"
         f"  what there is now: snakemake --config study={study} partial=true -- report"
-    )
-
-
-# Tables that Snakemake's own report carries; the long ones stay in the results.
-SHOWN_TABLES = (
-    "performance",
-    "differences",
-    "efficiency",
-    "multiplier",
-    "policies",
-    "claims",
-    "timing",
-    "training_cost",
-    "missing",
-    "data_dictionary",
-)
-
-
-def caption_of(wildcards, output):
-    """What was written about a figure beside it."""
-    return json.loads(Path(output[0], "captions.json").read_text())["figures"][wildcards.figure]
-
-
-def figure_labels(wildcards, output):
-    """What Snakemake's own report lists a figure by."""
-    return {"figure": caption_of(wildcards, output)["title"]}
-
-
-def figure_section(wildcards, output):
-    """Section of the page that a figure belongs to."""
-    return caption_of(wildcards, output)["section"].capitalize()
-
-
-def shown_figures(folder):
-    """A folder of figures, each with its own title and caption in Snakemake's own report."""
-    return report(
-        directory(folder),
-        patterns=[r"{figure,[^/]+}.png"],  # not those below column/
-        caption="../report/figures.rst",
-        category=figure_section,
-        labels=figure_labels,
-    )
-
-
-def shown_tables(folder):
-    """The folder of tables, the short ones marked for Snakemake's own report."""
-    return report(
-        directory(folder),
-        patterns=[f"{{table,{'|'.join(SHOWN_TABLES)}}}.csv"],
-        caption="../report/tables.rst",
-        category="Tables",
-        labels={"table": "{table}"},
     )

@@ -39,9 +39,7 @@ rule tabulate:
     params:
         runs=f"{FOLDER}/runs",
         settings=SETTINGS["report"],
-        code=code_of(
-            "tables", "metrics", "policies", "comparison", "multiplier", "ranking", "claims", "verdicts", "predictions"
-        ),
+        code=TABLE_CODE,
     script:
         "../scripts/tabulate.py"
 
@@ -103,7 +101,7 @@ rule write_page:
         tables="<study>/report/tables",
         figures=expand("<study>/report/figures/{part}", part=["results", "sheet", "examples"]),
         searches=searches_used,
-        templates=collect(f"{workflow.basedir}/workflow/report/{{name}}", name=PAGE_FILES),
+        templates=PAGE_FILES,
     output:
         report(
             "<study>/report/index.html",
@@ -118,6 +116,7 @@ rule write_page:
     params:
         study=config["study"],
         about=SETTINGS["about"],
+        facts=FACTS,
         code=code_of("page", "figures"),
     script:
         "../scripts/write_page.py"
@@ -126,7 +125,8 @@ rule write_page:
 rule write_cards:
     """Write a model card for each cell and a filled-in reproducibility checklist."""
     input:
-        "<study>/report/tables",
+        tables="<study>/report/tables",
+        templates=templates("card.md.j2", "checklist.md.j2"),
     output:
         cards=directory("<study>/report/cards"),
         checklist="<study>/report/checklist.md",
@@ -137,7 +137,8 @@ rule write_cards:
     params:
         study=config["study"],
         data=SETTINGS["about"],
-        code=code_of("cards", "checklist"),
+        facts=FACTS,
+        code=code_of("cards", "checklist", "page", "figures"),
     script:
         "../scripts/write_cards.py"
 

@@ -11,6 +11,7 @@ write_page(
     snakemake.output[0],
     study=snakemake.params.study,
     description=snakemake.params.about,
+    facts={"To repeat this study": snakemake.params.facts},
     tables=snakemake.input.tables,
     figures=[*snakemake.input.figures, *map(os.path.dirname, snakemake.input.searches)],
 )

@@ -100,6 +100,8 @@ def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict
         "statements": sections.statements(frames),
         "claims": sections.claims(frames),
         "missing": sections.missing(frames),
+        "n_lost": len(sections.lost(frames, ("run",))),
+        "unread": sections.unread(frames),
         "sections": sections.sections(frames, metrics),
     }
 
@@ -147,12 +149,12 @@ def _links(folder: str | Path, base: Path) -> dict[str, str]:
 
 def _summary(frames: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
     """The size of the study in a few numbers."""
-    runs, counts, lost = (frames.get(name) for name in ("runs", "dataset_counts", "missing"))
+    runs, counts = (frames.get(name) for name in ("runs", "dataset_counts"))
     items = []
     if runs is not None and len(runs):
         items += [("cells", f"{runs['cell'].nunique():,}"), ("runs finished", f"{len(runs):,}")]
-    if lost is not None:
-        items.append(("runs failed or missing", f"{len(lost):,}"))
+    if "missing" in frames:
+        items.append(("runs failed or missing", f"{len(sections.lost(frames, ('run',))):,}"))
     if counts is not None and {"band", "split", "n_alerts", "n_sources"} <= set(counts):
         total = counts[counts["band"] == "all"].groupby("split")[["n_alerts", "n_sources"]].sum()
         total = total.reindex([split for split in SPLITS if split in total.index])

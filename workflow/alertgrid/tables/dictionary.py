@@ -191,7 +191,12 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "first_file": ("", "file of the first of them"),
         "first_row": ("", "row of the first of them"),
     },
-    "missing": {"run": ("", "run, or input of the report"), "reason": ("", "what is missing or damaged")},
+    "missing": {
+        "run": ("", "run, pre-training (encoders/), search of settings (tuning/), or input of the report"),
+        "what": ("", "run, encoder, search or input"),
+        "reason": ("", "how it stands, and the last line of its log; or what is missing or damaged"),
+        "log": ("", "log of its last job"),
+    },
     "entrants": {
         "cell": ("", "name of the entrant, a published model that was run here without training"),
         "origin": ("", "hub repository, or local"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ..files import read_json
+from ..status import ENCODERS, SEARCHES, RunStatus, study_status
 from .dictionary import SCHEMAS
 
 MIB = 2**20
@@ -41,7 +42,7 @@ def read_records(grid: pd.DataFrame, runs: Path) -> tuple[pd.DataFrame, pd.DataF
     for row in grid.itertuples():
         folder = runs / row.run
         if not folder.is_dir():
-            problems.append((row.run, "no folder: the run has not started"))
+            problems.append((row.run, "no folder"))
             continue
         for name, read, rows in (("run.json", _record, records), ("history.csv", _history, histories)):
             try:
@@ -79,6 +80,46 @@ def read_entrant(predictions: str | Path) -> pd.DataFrame:
     flat = flatten(record) | {"cell": path.parent.name}
     flat["alerts_per_second"] = flat["n_alerts"] / flat["wall_seconds"] if flat.get("wall_seconds") else None
     return pd.DataFrame([flat]).reindex(columns=list(SCHEMAS["entrants"]))
+
+
+def missing_table(problems: Sequence[tuple[str, str]], grid: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """missing.csv: one row per run, pre-training, search or input of the report, with all that is wrong with it.
+
+    Snakemake removes what a failed job had made, so a run without a record is no proof that it never began: the study's
+    `folder` (its logs and checkpoints) says why there is none.
+
+    Parameters
+    ----------
+    problems : sequence of (name, reason)
+        What the tables could not read.
+    grid : DataFrame
+        Its column run tells runs from other inputs.
+    folder : path
+        results/{study}.
+    """
+    table = pd.DataFrame(problems, columns=["run", "reason"])
+    table = table.groupby("run", sort=False)["reason"].agg("; ".join).reset_index()
+    table["what"] = table["run"].isin(set(grid["run"])).map({True: "run", False: "input"})
+    asked = [run for run in table["run"][table["what"] == "run"] if not (folder / "runs" / run / "run.json").exists()]
+    states = [status for status in study_status(folder, runs=asked) if status.state != "done"] if asked else []
+    told = [(status.run, _stands(status), _kind(status), status.log) for status in states]
+    known = pd.DataFrame(told, columns=["run", "reason", "what", "log"])
+    return pd.concat([known, table[~table["run"].isin(known["run"])]], ignore_index=True)
+
+
+def _kind(status: RunStatus) -> str:
+    """What the state is of."""
+    kinds = {ENCODERS: "encoder", SEARCHES: "search"}
+    return next((kind for prefix, kind in kinds.items() if status.run.startswith(prefix)), "run")
+
+
+def _stands(status: RunStatus) -> str:
+    """How a run that is not done stands, in words."""
+    if status.state == "waiting":
+        return "has not started"
+    unit = "trial" if _kind(status) == "search" else "epoch"
+    done = f"{status.state} after {unit} {status.epoch}" if status.epoch else status.state
+    return f"{done}: {status.message}" if status.message else done
 
 
 def _short(error: Exception) -> str:

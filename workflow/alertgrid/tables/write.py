@@ -74,7 +74,8 @@ def write_tables(
     encoder_scores, others = read_all(encoders, "encoders", read_scores)
     published, unread = read_all(entrants, "entrants", records.read_entrant)
     tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges)
-    tables |= {"missing": _joined(problems + others + unread), "encoders": encoder_scores, "entrants": published}
+    tables["missing"] = records.missing_table(problems + others + unread, table, Path(grid).parent)
+    tables |= {"encoders": encoder_scores, "entrants": published}
     return _write(tables, Path(output))
 
 
@@ -101,12 +102,6 @@ def judge(
     tables["training_cost"] = records.training_cost(run_records)
     gone = [problem for result in results for problem in result.problems]
     return tables, problems + gone + unread
-
-
-def _joined(problems: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """One row per run or input with all that is wrong with it."""
-    table = pd.DataFrame(problems, columns=["run", "reason"])
-    return table.groupby("run", sort=False)["reason"].agg("; ".join).reset_index()
 
 
 def read_grid(path: str | Path) -> pd.DataFrame:
