@@ -17,7 +17,7 @@ from alertgrid.tables import SCHEMAS, write, write_tables
 from alertgrid.tables import latex as latex_tables
 from alertgrid.tables.data import missing_values, refusals
 from alertgrid.tables.testset import Incomplete, Part
-from alertgrid.tables.write import read_all, read_grid, read_scores
+from alertgrid.tables.write import read_grid
 from sklearn.metrics import f1_score, roc_auc_score
 
 
@@ -204,7 +204,7 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy, tables):
     absent[1].write_text("a\n1\n")
     found = write_tables(**inputs(copy), output=copy / "tables", timing=absent, encoders=absent)
     kinds = found["missing"].set_index("run")["what"]
-    assert kinds.groupby(kinds).size().to_dict() == {"input": 4, "run": 5}
+    assert kinds.groupby(kinds).size().to_dict() == {"input": 5, "run": 5}
     missing = found["missing"].set_index("run")["reason"]
     assert missing["convnext_pico-none-image/f1/s0"] == "has not started"
     assert "cannot be read" in missing["convnext_pico-none-image/f1/s1"]
@@ -212,23 +212,14 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy, tables):
     assert "history.csv" in missing["maxvit_tiny-none-image/f1/s0"]
     assert "no column epoch" in missing["maxvit_tiny-none-image/f1/s1"]
     assert "no score for 1 of 900 alerts" in missing["btsbot_cnn-none-fusion/f1/s0"]
-    assert {"timing: nowhere.csv", "encoders: bad.csv"} <= set(missing.index)
+    assert {"timing: nowhere.csv", "encoders: study/bad.csv", "encoder_history: study/history.csv"} <= set(
+        missing.index
+    )
     gone = found["performance"].query("cell == 'convnext_pico-none-image' and fraction == 1")
     assert gone.empty
     half = found["performance"].query("cell == 'btsbot_cnn-none-fusion' and fraction == 1")
     assert set(half["n_seeds"]) == {1}
     assert half["method"].str.contains("one seed").all()
-
-
-def test_scores_of_encoders_carry_the_names_of_their_folder(tmp_path):
-    folder = tmp_path / "convnext_pico-galaxies"
-    folder.mkdir()
-    (folder / "scores.csv").write_text("target,metric,value,n\nellipticity,r2,0.25,90\n")
-    found, problems = read_all([folder / "scores.csv"], "encoders", read_scores)
-    assert not problems
-    row = found.iloc[0]
-    assert (row["encoder"], row["architecture"], row["pretraining"]) == (folder.name, "convnext_pico", "galaxies")
-    assert (row["metric"], row["value"]) == ("r2 of ellipticity", 0.25)
 
 
 def test_nothing_finished_still_makes_a_report(copy):

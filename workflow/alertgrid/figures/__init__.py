@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import calibration, curves, dataset, efficiency, performance, policies, timing
+from . import calibration, curves, dataset, efficiency, encoders, performance, policies, timing
 from .gallery import contact_sheet, example_gallery
 from .words import PRIMARY
 from .writing import Plan, write_captions, write_drawings, write_plan
@@ -35,6 +35,7 @@ FROM_TABLES = (
     ("timing", "throughput", timing.throughput),
     ("calibration", "calibration", calibration.reliability),
     ("calibration", "score_distributions", calibration.score_distributions),
+    ("training", "encoders", encoders.encoders),
     ("training", "curves", curves.curves),
 )
 

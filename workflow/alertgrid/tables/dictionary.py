@@ -216,6 +216,20 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_METRIC,
         "value": ("that of the metric", "measured by the pre-training"),
     },
+    "encoder_history": {
+        "encoder": ("", "name of the encoder"),
+        "architecture": _AXES["architecture"],
+        "pretraining": _AXES["pretraining"],
+        "epoch": ("", "1 for the first"),
+        "step": ("", "optimizer steps so far"),
+        "learning_rate": ("", "at the end of the epoch"),
+        "train_loss": ("", "loss on the training images, which depends on what is learned from the corpus"),
+        "val_loss": ("", "the same loss on held-out images"),
+        "val_score": ("", "mean over targets of their metric (see encoders) on held-out images"),
+        "seconds": ("s", "wall time of the epoch"),
+        "images_per_second": ("1/s", "training images per second"),
+        "best": ("", "1 where the weights were kept"),
+    },
 }
 
 

@@ -53,7 +53,7 @@ def write_tables(
     dataset, refused : path, optional
         dataset.h5 (for missing metadata) and refused.csv.
     timing, encoders : sequences of paths
-        CSV files of `timing`, and scores.csv of the encoder folders that the study trained.
+        CSV files of `timing`, and scores.csv of the encoder folders that the study trained (history.csv lies beside).
     entrants : sequence of paths
         predictions.h5 of published models, in folders named as the entrants are, with run.json beside it.
     **settings
@@ -72,10 +72,11 @@ def write_tables(
     rows, table = read_catalogue(catalogue), read_grid(grid)
     tables, problems = judge(rows, table, Path(runs), chosen, timing, entrants)
     encoder_scores, others = read_all(encoders, "encoders", read_scores)
+    curves, lost = read_all([Path(path).with_name("history.csv") for path in encoders], "encoder_history", read_curve)
     published, unread = read_all(entrants, "entrants", records.read_entrant)
     tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges)
-    tables["missing"] = records.missing_table(problems + others + unread, table, Path(grid).parent)
-    tables |= {"encoders": encoder_scores, "entrants": published}
+    tables["missing"] = records.missing_table(problems + others + lost + unread, table, Path(grid).parent)
+    tables |= {"encoders": encoder_scores, "encoder_history": curves, "entrants": published}
     return _write(tables, Path(output))
 
 
@@ -205,12 +206,22 @@ def _compared_tables(
 
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Scores of a pre-training (target, metric, value) in an encoder folder named {architecture}-{pretraining}."""
-    scores, encoder = pd.read_csv(path), Path(path).parent.name
+    scores = pd.read_csv(path)
     if not {"target", "metric", "value"} <= set(scores):
         raise ValueError("no columns target, metric and value")
-    architecture, _, pretraining = encoder.partition("-")
-    names = {"encoder": encoder, "architecture": architecture, "pretraining": pretraining}
-    return scores.assign(**names, metric=scores["metric"] + " of " + scores["target"])
+    return scores.assign(**_encoder(path), metric=scores["metric"] + " of " + scores["target"])
+
+
+def read_curve(path: str | Path) -> pd.DataFrame:
+    """One row per epoch of a pre-training, in an encoder folder as for `read_scores`."""
+    history = pd.read_csv(path).rename(columns={"alerts_per_second": "images_per_second"})
+    return history.assign(**_encoder(path))
+
+
+def _encoder(path: str | Path) -> dict[str, str]:
+    """Names of the encoder in whose folder a file lies."""
+    name = Path(path).parent.name
+    return {"encoder": name, **dict(zip(("architecture", "pretraining"), name.split("-", 1), strict=False))}
 
 
 def read_all(
@@ -226,7 +237,8 @@ def read_all(
                 raise ValueError(f"no column {absent[0]}")
             frames.append(frame)
         except (OSError, ValueError) as error:
-            problems.append((f"{name}: {Path(path).name}", f"cannot be read ({str(error).splitlines()[0]})"))
+            shown = Path(*Path(path).parts[-1 if name == "timing" else -2 :])  # one file name in folders of their own
+            problems.append((f"{name}: {shown}", f"cannot be read ({str(error).splitlines()[0]})"))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCHEMAS[name])), problems
 
 
