@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
 }
 # The network of arXiv 2203.07390 is defined on stamps scaled by their own 3 sigma.
 _OWN: dict[str, dict[str, Any]] = {"acero_cnn": {"input_normalisation": "sigma3"}}
+# Lists that have one value per layer of a network with a fixed number of layers.
+_PAIRS = ("cnn.channels", "cnn.dropouts", "metadata.widths", "joint.metadata_widths")
 _CNN_KEYS = {"configuration", *CNN_CONFIGURATIONS["production"]}
 
 
@@ -92,6 +94,8 @@ def _check(settings: Mapping[str, Any]) -> None:
     for section in ("head", "cnn", "metadata", "fusion", "joint"):
         for key, value in settings[section].items():
             _check_number(f"models.{section}.{key}", key, value)
+            if f"{section}.{key}" in _PAIRS and not (isinstance(value, list) and len(value) == 2):
+                raise StudyError(f"models.{section}.{key}", f"is {value!r}", "a list of two values", "correct it")
 
 
 def _check_number(where: str, key: str, value: Any) -> None:
