@@ -63,6 +63,12 @@ def test_controls_train_on_permuted_labels_at_the_largest_fraction():
     ]
 
 
+def test_a_rule_leaves_out_every_cell_that_it_fits():
+    rules = [*AXES["exclude"], {"architecture": "convnext_pico", "pretraining": "none"}, {"inputs": "metadata"}]
+    grid = expand_grid(**{**AXES, "inputs": ["image", "metadata"], "exclude": rules})
+    assert set(grid["cell"]) == {"btsbot_cnn-none-image", "convnext_pico-galaxies-image"}
+
+
 def test_stamps_axis():
     grid = expand_grid(**{**AXES, "inputs": ["image"]}, stamps=["all", "science_template"])
     assert "convnext_pico-none-image-science_template" in set(grid["cell"])
@@ -74,6 +80,12 @@ def test_stamps_axis():
         ({"exclude": []}, r"btsbot_cnn x galaxies is impossible.*\n.*\n.*add \{architecture: btsbot_cnn"),
         ({"stamps": ["scince"]}, r"grid\.stamps: 'scince' is unknown"),
         ({"exclude": [{"architecture": name} for name in AXES["architectures"]], "inputs": ["image"]}, "has no cell"),
+        ({"exclude": [*AXES["exclude"], {"inputs": "image"}]}, r"exclude\.1: .*leaves out btsbot_cnn-none-image, from"),
+        (
+            {"exclude": [*AXES["exclude"], {"inputs": "metadata"}]},
+            r"leaves out metadata_net-none-metadata, from",
+        ),
+        ({"permuted": {"btsbot_cnn-none-imag": [0]}}, r"\n.*did you mean 'btsbot_cnn-none-image'"),
         ({"permuted": {"resnet-none-image": [0]}}, r"grid\.permuted: 'resnet-none-image' is no cell"),
     ],
 )
@@ -146,5 +158,3 @@ def test_words_of_cells_have_numbers_of_their_own():
     assert jobs[METADATA_CELL] == 1
     assert jobs[f"{METADATA_CELL}-permuted"] == 2
     assert jobs["convnext_pico-galaxies-image"] == 4
-    with pytest.raises(StudyError, match=r"packing\.metdata: fits no cell"):
-        assign_packs(grid, {"metdata": 2})

@@ -107,11 +107,11 @@ def test_an_encoder_that_only_a_chain_needs_is_counted_too():
     assert tasks_of(settings, "pretrain").index.tolist() == names
 
 
-@pytest.mark.parametrize("rules", [[{"pretraining": "own"}], [{"pretraining": "own", "inputs": "image"}]])
+@pytest.mark.parametrize("rules", [[{"pretraining": "own"}], [{"pretraining": "own", "inputs": "fusion"}]])
 def test_encoders_are_those_of_the_cells_that_are_left(rules):
     settings = pretrained(own={"corpus": {"source": "simulation", "count": 500}})
     settings["grid"]["exclude"] += rules
-    # A rule may take all cells of an encoder, or only those with images: the fusions are left then.
+    # A rule may take all cells of an encoder, or only the fusions: those with images alone are left then.
     assert len(tasks_of(settings, "pretrain")) == (0 if rules == [{"pretraining": "own"}] else 1)
 
 

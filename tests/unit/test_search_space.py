@@ -67,7 +67,10 @@ def test_nothing_is_both_searched_and_fixed(config):
     toy["training"]["overrides"]["btsbot_cnn-image"] = {"learning_rate": 0.1}
     with pytest.raises(StudyError, match="learning_rate is searched for btsbot_cnn-none-image too"):
         checked(config)
-    del toy["training"]["overrides"]["btsbot_cnn-image"]
+    toy["training"]["overrides"]["btsbot_cnn-permuted"] = toy["training"]["overrides"].pop("btsbot_cnn-image")
+    with pytest.raises(StudyError, match="learning_rate is searched for btsbot_cnn-none-image too"):
+        checked(config)
+    del toy["training"]["overrides"]["btsbot_cnn-permuted"]
     toy["models"]["architectures"] = {"btsbot_cnn": {"cnn": {"channels": [2, 2]}}}
     with pytest.raises(StudyError, match=r"cnn\.channels is searched"):
         checked(config)

@@ -65,6 +65,9 @@ def test_environment_variables_in_paths(monkeypatch):
 
 def test_overrides_apply_in_order_where_all_words_match():
     overrides = {"image": {"epochs": 5}, "maxvit_tiny": {"epochs": 3}, "maxvit_tiny-galaxies": {"rate": 1}}
-    assert override({"epochs": 25}, overrides, "maxvit_tiny", "none", "image") == {"epochs": 3}
-    assert override({"epochs": 25}, overrides, "maxvit_tiny", "galaxies", "image") == {"epochs": 3, "rate": 1}
-    assert override({"epochs": 25}, overrides, "btsbot_cnn", "none", "fusion") == {"epochs": 25}
+    assert override({"epochs": 25}, overrides, "maxvit_tiny-none-image") == {"epochs": 3}
+    assert override({"epochs": 25}, overrides, "maxvit_tiny-galaxies-image") == {"epochs": 3, "rate": 1}
+    assert override({"epochs": 25}, overrides, "btsbot_cnn-none-fusion") == {"epochs": 25}
+    stamps = {"all": {"epochs": 9}, "science-permuted": {"epochs": 1}}
+    assert override({}, stamps, "btsbot_cnn-none-image-science-permuted") == {"epochs": 1}
+    assert override({}, stamps, "btsbot_cnn-none-image-science") == {"epochs": 9}

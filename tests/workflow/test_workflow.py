@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -15,12 +14,10 @@ import pytest
 import timm
 import torch
 import yaml
-from alertgrid import locks
 from alertgrid.dataset import read_catalogue
 from alertgrid.files import read_json
 from alertgrid.launch import guard
 from alertgrid.weights import read_manifest
-from alerts import write_published
 from project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -216,61 +213,6 @@ def test_a_changed_module_reruns_what_uses_it(finished, module, expected):
     assert finished.planned() == {}
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("      galaxies:\n", "      mine: {file: a.pt}\n      galaxies:\n", "pretraining.mine"),
-        ("    models:\n", "    entrants: {a: {hub: x/y, revision: main}}\n    models:\n", "'main' does not match"),
-        ("    models:\n", "    entrants: {a: {folder: not_there}}\n    models:\n", "not_there does not exist"),
-        ("fractions:", "fraction:", "studies.toy.grid.fraction: unknown key"),
-        ("pretraining: galaxies}", "pretraining: other}", "btsbot_cnn x galaxies is impossible"),
-        ("test_convnext]", "test_convnect]", "near: test_convnext"),
-        ("learning_rate: 0.001", "learning_rate: fast", "training.learning_rate: 'fast' is not of type 'number'"),
-    ],
-)
-def test_a_mistake_in_the_config_stops_before_any_job(fresh, old, new, said):
-    fresh.edit("config.yaml", old, new)
-    result = fresh.snakemake(seconds=60)
-    assert result.returncode != 0
-    assert said in result.stdout + result.stderr
-    assert not (fresh.folder / "results").exists()
-
-
-@pytest.mark.parametrize(
-    ("folder", "said"),
-    [("$NOT_THERE_AT_ALL", "NOT_THERE_AT_ALL is not set"), ("/nowhere", "/nowhere does not exist")],
-)
-def test_a_folder_that_is_not_there_stops_before_any_job(fresh, folder, said):
-    use_folder(fresh, folder)
-    result = fresh.snakemake(seconds=60)
-    assert result.returncode != 0
-    assert said in result.stdout + result.stderr
-
-
-def test_an_unknown_study_is_named(fresh):
-    result = fresh.snakemake("--config", "study=tyo", seconds=30)
-    assert "did you mean 'toy'?" in result.stdout + result.stderr
-
-
-def use_folder(project, folder) -> None:
-    """Let the toy study read alerts in the published format."""
-    text = (project.folder / "config.yaml").read_text()
-    start, end = text.index("      source: simulation"), text.index("    grid:\n      architectures")
-    settings = f"      source: btsbot\n      dtype: float16\n      folder: {folder}\n"
-    (project.folder / "config.yaml").write_text(text[:start] + settings + text[end:])
-
-
-def test_broken_data_stop_the_study_with_file_and_row_before_anything_is_trained(fresh, tmp_path):
-    write_published(tmp_path / "alerts", labels={7: 3})
-    use_folder(fresh, tmp_path / "alerts")
-    result = fresh.snakemake("results/toy/catalogue.h5", seconds=60)
-    assert result.returncode != 0
-    said = result.stdout + result.stderr
-    assert re.search(r"train_cand\.csv.*row 7.*label.*3", said, re.S), said
-    assert not (fresh.folder / "results/toy/dataset.h5").exists()
-    assert not (fresh.folder / "results/toy/runs").exists()
-
-
 @pytest.mark.real
 def test_the_real_alerts_become_a_catalogue_by_one_line_of_config(fresh, real_data, monkeypatch):
     monkeypatch.setenv("ALERTGRID_ZTF", str(real_data / "ztf"))
@@ -281,20 +223,6 @@ def test_the_real_alerts_become_a_catalogue_by_one_line_of_config(fresh, real_da
     assert catalogue.groupby("split").size().to_dict() == {"train": 602, "val": 200, "test": 198}
     assert catalogue["candid"].dtype == "int64"
     assert catalogue["btsbot_v101_score"].between(0, 1).all()
-
-
-def test_a_second_controller_and_a_study_above_its_budget_do_not_start(fresh):
-    fresh.edit("config.yaml", "expect_signal: false", "expect_signal: false\n  budget: {disk_gb: 1.0e-9}")
-    with locks.hold(fresh.folder / "results/toy" / guard.LOCK, "study toy"):
-        for options in (("--unlock",), ("--config", "partial=true", "--", "results/toy/grid.csv")):
-            second = fresh.snakemake(*options)
-            assert second.returncode != 0
-            assert "study toy is already under way" in second.stderr
-        assert fresh.planned("--", "results/toy/grid.csv") == {"write_grid": 1}
-    dear = fresh.snakemake("results/toy/grid.csv")
-    assert dear.returncode != 0
-    assert "studies.toy.budget.disk_gb: the plan comes to" in dear.stderr
-    assert not (fresh.folder / "results/toy/grid.csv").exists()
 
 
 def test_what_failed_is_named_at_the_end(fresh):

@@ -1,7 +1,8 @@
 """What is compared: architecture x pre-training x inputs x stamps x training fraction x seed, as a table of runs.
 
 Metadata-only networks have no encoder, so they appear once, as `metadata_net-none-metadata`. A fusion run needs the
-image run and the metadata run of its own fraction and seed; where the grid lists fusion without them, they are added.
+image run and the metadata run of its own fraction and seed; where the grid lists fusion without them, they are added,
+and an exclusion that takes them away from a fusion that stays is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 from .columns import STAMP_SETS
 from .encoders import ENCODERS, encoder_spec
 from .errors import StudyError
+from .words import ALL, PERMUTED, fits, suggestion
 
 COLUMNS = (
     "run", "cell", "architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw",
@@ -57,15 +59,10 @@ def assign_packs(grid: pd.DataFrame, packing: float | Mapping[str, float] = 0) -
     -------
     Series
         `train_{cell}_{number}` or `fuse_{cell}_{number}`; without packing the run itself.
-
-    Raises
-    ------
-    StudyError
-        Words that fit no cell.
     """
     if not packing:
         return grid["run"]
-    most = _most_work(grid["cell"].unique(), packing if isinstance(packing, Mapping) else {"all": packing})
+    most = _most_work(grid["cell"].unique(), packing if isinstance(packing, Mapping) else {ALL: packing})
     names = pd.Series("", index=grid.index)
     for cell, runs in grid.groupby("cell", sort=False):
         rule = "fuse" if runs["inputs"].iloc[0] == "fusion" else "train"
@@ -77,10 +74,7 @@ def _most_work(cells: Iterable[str], packing: Mapping[str, float]) -> dict[str, 
     """Most work of one job of each cell."""
     most = dict.fromkeys(cells, 0.0)
     for words, work in packing.items():
-        fitting = [cell for cell in most if set(words.split("-")) <= {"all", *cell.split("-")}]
-        if not fitting:
-            raise StudyError(f"packing.{words}", "fits no cell", f"words of {list(most)}", "correct or remove it")
-        most.update(dict.fromkeys(fitting, work))
+        most.update(dict.fromkeys([cell for cell in most if fits(words, cell)], work))
     return most
 
 
@@ -193,21 +187,48 @@ def _named(table: pd.DataFrame, draws: int) -> pd.DataFrame:
     return table[list(COLUMNS)]
 
 
-def _cells(architectures, pretraining, inputs, stamps, exclude) -> list[dict[str, str]]:
-    """Cells of the axes, impossible ones refused, those that fusion needs added."""
+def possible_cells(
+    architectures: Iterable[str], pretraining: Iterable[str], inputs: Iterable[str], stamps: Iterable[str]
+) -> list[dict[str, str]]:
+    """Cells of the axes before any is excluded, with those that fusion needs added."""
     wanted = set(inputs)
     if "fusion" in wanted:
         wanted |= {"image", "metadata"}
     cells = [_cell(METADATA_NET, "none", "metadata", "all")] if "metadata" in wanted else []
     kinds = [kind for kind in INPUTS if kind in wanted and kind != "metadata"]
-    for architecture, start, kind, stamp in product(architectures, pretraining, kinds, stamps):
-        cell = _cell(architecture, start, kind, stamp)
-        if not any(all(cell[axis] == value for axis, value in rule.items()) for rule in exclude):
-            _check_possible(cell)
-            cells.append(cell)
+    return cells + [_cell(*values) for values in product(architectures, pretraining, kinds, stamps)]
+
+
+def rule_fits(rule: Mapping[str, str], cell: Mapping[str, str]) -> bool:
+    """Whether an exclusion leaves out this cell."""
+    return all(cell[axis] == value for axis, value in rule.items())
+
+
+def _cells(architectures, pretraining, inputs, stamps, exclude) -> list[dict[str, str]]:
+    """Cells of the study: those of the axes that no rule excludes, impossible ones refused."""
+    possible = possible_cells(architectures, pretraining, inputs, stamps)
+    cells = [cell for cell in possible if not any(rule_fits(rule, cell) for rule in exclude)]
     if not cells:
         raise StudyError("grid", "has no cell", "at least one", "list architectures and inputs, or exclude less")
+    for cell in cells:
+        _check_possible(cell)
+        _check_parts(cell, cells, exclude)
     return cells
+
+
+def _check_parts(cell: Mapping[str, str], cells, exclude) -> None:
+    """Refuse a fusion whose image or metadata cell is excluded."""
+    if cell["inputs"] != "fusion":
+        return
+    for part in ({**cell, "inputs": "image"}, _cell(METADATA_NET, "none", "metadata", "all")):
+        if part not in cells:
+            number = next(number for number, rule in enumerate(exclude) if rule_fits(rule, part))
+            raise StudyError(
+                f"grid.exclude.{number}",
+                f"{dict(exclude[number])} leaves out {cell_name(**part)}, from which {cell_name(**cell)} starts",
+                "both, or neither",
+                "exclude the fusion too, or remove the rule",
+            )
 
 
 def _cell(architecture: str, pretraining: str, inputs: str, stamps: str) -> dict[str, str]:
@@ -245,6 +266,7 @@ def _controls(cells, permuted, fraction) -> list[dict]:
     for name, seeds in permuted.items():
         if name not in by_name or by_name[name]["inputs"] == "fusion":
             allowed = [known for known, cell in by_name.items() if cell["inputs"] != "fusion"]
-            raise StudyError("grid.permuted", f"{name!r} is no cell with one input", f"one of {allowed}", "correct it")
-        rows += [{**by_name[name], "labels": "permuted", "fraction": float(fraction), "seed": seed} for seed in seeds]
+            remedy = suggestion(name, allowed, "correct it")
+            raise StudyError("grid.permuted", f"{name!r} is no cell with one input", f"one of {allowed}", remedy)
+        rows += [{**by_name[name], "labels": PERMUTED, "fraction": float(fraction), "seed": seed} for seed in seeds]
     return rows

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .errors import StudyError
 from .settings import check, merge
+from .words import PERMUTED, fits
 
 FUSION = "fusion"
 
@@ -74,11 +75,11 @@ def _check_range(settings, schema, key: str, name: str, bounds: Mapping[str, Any
 def _check_conflicts(settings: Mapping[str, Any], cell: Mapping[str, str], where: str) -> None:
     """What is searched for a cell must not be fixed for that very cell, since one would silently beat the other."""
     names = set(settings["tuning"][cell["architecture"]]["ranges"])
-    traits = {cell["architecture"], cell["pretraining"], cell["inputs"]}
+    trained = (cell["cell"], f"{cell['cell']}-{PERMUTED}")  # its control trains with what was found too
     fixed = {
         f"training.overrides.{words}": {f"training.{key}" for key in changes}
         for words, changes in settings["training"].get("overrides", {}).items()
-        if set(words.split("-")) <= traits
+        if any(fits(words, name) for name in trained)
     }
     own = settings["models"].get("architectures", {}).get(cell["architecture"], {})
     fixed[f"models.architectures.{cell['architecture']}"] = set(_dotted(own, "models"))

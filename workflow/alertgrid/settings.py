@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from .errors import StudyError
+from .vocabulary import check_words
+from .words import fits, suggestion
 
 
 def resolve_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,10 +39,21 @@ def resolve_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     name, studies = config.get("study"), config.get("studies") or {}
     _check_top(config)
     if name not in studies:
-        raise StudyError("config key study", f"{name!r} is unknown", f"one of {sorted(studies)}", _near(name, studies))
+        raise StudyError(
+            "config key study", f"{name!r} is unknown", f"one of {sorted(studies)}", suggestion(name, studies)
+        )
     settings = merge(config.get("defaults") or {}, studies[name] or {})
     check(settings, schema, f"studies.{name}")
+    _check_shares(settings["splits"]["shares"], f"studies.{name}.splits.shares")
+    check_words(settings, f"studies.{name}")
     return settings
+
+
+def _check_shares(shares: Sequence[float], where: str) -> None:
+    """Refuse shares that are not those of a whole."""
+    if not math.isclose(math.fsum(shares), 1.0, abs_tol=1e-6):
+        problem = f"{list(shares)} sum to {math.fsum(shares):g}"
+        raise StudyError(where, problem, "shares of train, val and test that sum to 1", "correct one of them")
 
 
 def _check_top(config: Mapping[str, Any]) -> None:
@@ -48,7 +61,7 @@ def _check_top(config: Mapping[str, Any]) -> None:
     allowed = ("study", "defaults", "studies", "partial")
     for key in config:
         if key not in allowed:
-            raise StudyError(f"config key {key}", "unknown key", f"one of {list(allowed)}", _near(key, allowed))
+            raise StudyError(f"config key {key}", "unknown key", f"one of {list(allowed)}", suggestion(key, allowed))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,15 +87,10 @@ def check(settings: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in allowed)
-        raise StudyError(f"{key}.{unknown}", "unknown key", f"one of {allowed}", _near(unknown, allowed))
+        raise StudyError(f"{key}.{unknown}", "unknown key", f"one of {allowed}", suggestion(unknown, allowed))
     meaning = error.schema.get("description", error.message)
-    raise StudyError(key, error.message, meaning, "correct the value in config.yaml")
-
-
-def _near(name: Any, allowed) -> str:
-    """A suggestion for a mistyped name."""
-    close = difflib.get_close_matches(str(name), list(allowed), 1)
-    return f"did you mean {close[0]!r}?" if close else "remove it, or see the comments in config.yaml"
+    known = error.validator_value if error.validator == "enum" else ()
+    raise StudyError(key, error.message, meaning, suggestion(error.instance, known, "correct the value in config.yaml"))
 
 
 def expand_path(value: str, where: str) -> str:
@@ -104,28 +112,28 @@ def expand_path(value: str, where: str) -> str:
     return os.path.expandvars(value)
 
 
-def override(base: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]], *traits: str) -> dict[str, Any]:
-    """Apply, in their order, the overrides whose every word (parted by "-") is among the traits of a run.
+def override(base: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Apply, in their order, the overrides whose words fit the name of a cell (`words.fits`).
 
     Examples
     --------
-    >>> override({"epochs": 25}, {"maxvit_tiny": {"epochs": 3}}, "maxvit_tiny", "none", "image")
+    >>> override({"epochs": 25}, {"maxvit_tiny": {"epochs": 3}}, "maxvit_tiny-none-image")
     {'epochs': 3}
     """
     result = dict(base)
     for words, changes in overrides.items():
-        if set(words.split("-")) <= set(traits):
+        if fits(words, name):
             result = merge(result, changes)
     return result
 
 
-def run_recipe(training: Mapping[str, Any], *traits: str) -> dict[str, Any]:
-    """Recipe of a run with these traits: the study's, with the overrides that fit."""
+def run_recipe(training: Mapping[str, Any], cell: str) -> dict[str, Any]:
+    """Recipe of the runs of a cell: the study's, with the overrides that fit."""
     recipe = {key: value for key, value in training.items() if key != "overrides"}
-    return override(recipe, training.get("overrides", {}), *traits)
+    return override(recipe, training.get("overrides", {}), cell)
 
 
-def pretraining_recipe(training: Mapping[str, Any], own: Mapping[str, Any], architecture: str) -> dict[str, Any]:
-    """Recipe of a pre-training: the study's, with the changes of the pre-training, then those for the architecture."""
+def pretraining_recipe(training: Mapping[str, Any], own: Mapping[str, Any], encoder: str) -> dict[str, Any]:
+    """Recipe of a pre-training: the study's, with the changes of the pre-training, then those that fit the encoder."""
     recipe = {key: value for key, value in training.items() if key not in ("overrides", "tuned")} | own
-    return override(recipe, recipe.pop("overrides", {}), architecture)
+    return override(recipe, recipe.pop("overrides", {}), encoder)

@@ -18,6 +18,7 @@ from alertgrid.grid import check_architectures, check_pretraining
 from alertgrid.launch import guard
 from alertgrid.search_space import check_tuning, searched_cells
 from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
+from alertgrid.vocabulary import unused_keys
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
 # Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.
@@ -74,6 +75,9 @@ def resolve():
         grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
         settings.setdefault("tuning", {})
         check_tuning(settings, grid, schema, where)
+        if workflow.is_main_process:
+            for key in unused_keys(settings, grid):
+                print(f"Note: {where}.{key} fits nothing in this study", file=sys.stderr, flush=True)
         check_local_weights(settings["pretraining"], grid, f"{where}.pretraining")
         return settings, grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
     except StudyError as error:
@@ -167,7 +171,7 @@ def start_of(wildcards):
 def recipe_of_pretraining(wildcards):
     """Recipe of a pre-training, for the pre-trainer."""
     own = SETTINGS["pretraining"][wildcards.pretraining].get("training", {})
-    return canonical(pretraining_recipe(SETTINGS["training"], own, wildcards.architecture))
+    return canonical(pretraining_recipe(SETTINGS["training"], own, f"{wildcards.architecture}-{wildcards.pretraining}"))
 
 
 def pretraining_models(wildcards):

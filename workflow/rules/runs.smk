@@ -41,7 +41,7 @@ def models_of(run):
 
 def study_recipe(run):
     """What the study says of the training of one run, with the overrides for its cell."""
-    return run_recipe(SETTINGS["training"], run["architecture"], run["pretraining"], run["inputs"])
+    return run_recipe(SETTINGS["training"], run["cell"])
 
 
 def recipe_of(run):

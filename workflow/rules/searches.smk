@@ -10,7 +10,7 @@ def searched_cell(wildcards):
     search = SETTINGS["tuning"][SEARCHED.at[wildcards.cell, "architecture"]]
     seed = search.get("seed", 0)
     place = {"fraction": search.get("fraction", 1.0), "seed": seed, "draw": seed % SETTINGS["splits"]["draws"]}
-    return {**SEARCHED.loc[wildcards.cell], **place, "labels": "given"}
+    return {**SEARCHED.loc[wildcards.cell], **place, "cell": wildcards.cell, "labels": "given"}
 
 
 def tuned_file(run):

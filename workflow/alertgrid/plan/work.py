@@ -88,7 +88,7 @@ def trainings(settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[s
 
 def _recipe(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """Recipe of a run; where a search chooses the number of epochs, the most that it may choose."""
-    recipe = run_recipe(settings["training"], run["architecture"], run["pretraining"], run["inputs"])
+    recipe = run_recipe(settings["training"], run["cell"])
     search = settings.get("tuning", {}).get(run["architecture"]) if recipe.get("tuned") else None
     return recipe | ({"epochs": _most_epochs(search, recipe["epochs"])} if search else {})
 
@@ -139,7 +139,7 @@ def pretrainings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Ta
         spec = settings["pretraining"][name]
         if "corpus" in spec:
             images = count_images(spec["corpus"])
-            recipe = pretraining_recipe(settings["training"], spec.get("training", {}), architecture)
+            recipe = pretraining_recipe(settings["training"], spec.get("training", {}), f"{architecture}-{name}")
             run = f"encoders/{architecture}-{name}"
             yield Task(
                 run, run, run, "pretrain", _network(settings, architecture), weights=1,
@@ -155,7 +155,7 @@ def searches_used(settings: Mapping[str, Any], grid: pd.DataFrame) -> list[dict[
     tuned = {
         cell_name(run["architecture"], run["pretraining"], run["inputs"], run["stamps"])
         for run in grid.drop_duplicates("cell").to_dict("records")
-        if run_recipe(settings["training"], run["architecture"], run["pretraining"], run["inputs"]).get("tuned")
+        if run_recipe(settings["training"], run["cell"]).get("tuned")
     }
     return [cell for cell in cells if cell["cell"] in tuned]
 
