@@ -77,6 +77,15 @@ def test_batch_normalisation_sees_the_share_of_its_process_on_a_cpu(files, tmp_p
     assert 10 * EXACT < difference < 0.1
 
 
+@pytest.mark.parametrize("micro_batch", [5, 10])
+def test_odd_batches_in_small_pieces_neither_hang_nor_change_the_curve(files, pair, tmp_path, micro_batch):
+    # Shares of 11 and 10 alerts: in pieces of 5 or 10 one process needs one more than the other.
+    recipe = {"drop_last": False, "batch_size": 21, "learning_rate": 0.02, "epochs": 2, "micro_batch": micro_batch}
+    together(files, tmp_path, recipe=recipe, models={**PLAIN, "input_normalisation": "sigma3"})
+    found, whole = (pd.read_csv(folder / "history.csv")["train_loss"] for folder in (tmp_path / "out", pair[0]))
+    np.testing.assert_allclose(found[0], whole[0], rtol=EXACT)
+
+
 def test_a_stopped_run_goes_on_bit_for_bit(files, tmp_path):
     recipe = {"checkpoint_minutes": 0.0}
     together(files, tmp_path / "whole", recipe=recipe, models=MODELS)
@@ -99,6 +108,16 @@ def as_one_of_two(monkeypatch, number):
     monkeypatch.setattr(parallel, "rank", lambda: number)
     values = vars(toy_learner())
     return parallel.SharedLearner(**values, wrapped=values["network"])
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "smallest", "largest", "parts"),
+    [(0, 10, 11, 1), (5, 10, 11, 3), (10, 10, 11, 2), (11, 10, 11, 1), (1, 2, 3, 2), (64, 10, 11, 1)],
+)
+def test_all_processes_take_as_many_pieces(monkeypatch, micro_batch, smallest, largest, parts):
+    learner = as_one_of_two(monkeypatch, 0)
+    learner.micro_batch = micro_batch
+    assert learner._count_parts(smallest, largest) == parts
 
 
 def test_every_alert_of_a_batch_belongs_to_one_process_and_tiny_batches_to_all(monkeypatch):

@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,13 @@ class SharedLearner(Learner):
         The network as it is called while training.
     whole : dict
         Seed of a step -> number of alerts of its whole batch.
+    parts : int
+        Pieces in which every process takes its share of the current batch.
     """
 
     wrapped: nn.Module | None = None
     whole: dict[int, int] = field(default_factory=dict)
+    parts: int = 1
 
     @property
     def processes(self) -> int:
@@ -99,6 +102,7 @@ class SharedLearner(Learner):
         whole = self.whole[seed]
         shared = whole >= LEAST * size()
         self.share = size() / whole if shared else 1 / whole
+        self.parts = self._count_parts(whole // size() if shared else whole, -(-whole // size()) if shared else whole)
         # Processes that see other alerts draw other dropout masks; those that see the same draw the same.
         loss = super()._attempt(inputs, labels, seed + rank() * shared)
         if loss is None:
@@ -108,6 +112,17 @@ class SharedLearner(Learner):
             )  # fmt: skip
         distributed.all_reduce(loss)
         return loss / size()
+
+    def _count_parts(self, smallest: int, largest: int) -> int:
+        """Pieces of at most `micro_batch` alerts that the largest share needs; no process has an empty one."""
+        return min(-(-largest // (self.micro_batch or largest)), smallest)
+
+    def _parts(self, inputs: Inputs, labels: torch.Tensor) -> Iterator[tuple[Inputs, torch.Tensor]]:
+        """The share in as many pieces as the others', since all wait for each other; gradients go out with the last."""
+        pieces = [[None] * self.parts if values is None else values.tensor_split(self.parts) for values in inputs]
+        for number, part in enumerate(zip(zip(*pieces, strict=True), labels.tensor_split(self.parts), strict=True), 1):
+            with contextlib.nullcontext() if number == self.parts else self.wrapped.no_sync():
+                yield part
 
 
 def _share(batch: torch.Tensor) -> torch.Tensor:
