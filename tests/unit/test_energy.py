@@ -14,7 +14,8 @@ import torch
 from alertgrid import energy
 from alertgrid.energy import Meter, find_readers, rapl_reader, smi_reader
 from alertgrid.files import read_json
-from alertgrid.tables.records import flatten, training_cost
+from alertgrid.tables.costs import training_cost
+from alertgrid.tables.records import flatten
 from toy_training import run_toy, write_toy
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)

@@ -151,7 +151,7 @@ def _cost(table: pd.DataFrame | None) -> str:
     if table is None or table.empty:
         return ""
     minutes = table["wall_seconds"] / 60
-    span = f"{significant(minutes.min())} to {significant(minutes.max())} minutes per run"
+    span = f"{significant(minutes.min())} to {significant(minutes.max())} minutes per run or pre-training"
     return f"{span}, {number(table['gpu_hours'].sum(), 1)} GPU-hours in all, training_cost.csv"
 
 

@@ -126,6 +126,18 @@ def check_pretraining(names: Iterable[str], defined: Mapping[str, Mapping[str, A
             raise StudyError(key, f"{name!r} is not defined", f"one of {['none', *defined]}", remedy)
 
 
+def encoders_needed(grid: pd.DataFrame, pretraining: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Encoders (architecture, pretraining) that the runs start from, and those that these start from in their turn."""
+    waiting = list(grid[["architecture", "pretraining"]].drop_duplicates().itertuples(index=False, name=None))
+    needed = []
+    while waiting:
+        architecture, name = waiting.pop(0)
+        if name != "none" and (architecture, name) not in needed:
+            needed.append((architecture, name))
+            waiting.append((architecture, pretraining[name].get("start", "none")))
+    return needed
+
+
 def expand_grid(
     *,
     architectures: Sequence[str],

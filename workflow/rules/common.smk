@@ -14,7 +14,7 @@ sys.path.insert(0, str(PACKAGE))
 
 from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
-from alertgrid.grid import check_architectures, check_pretraining
+from alertgrid.grid import check_architectures, check_pretraining, encoders_needed
 from alertgrid.launch import guard
 from alertgrid.search_space import check_tuning, searched_cells
 from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
@@ -190,9 +190,9 @@ def pretrain_options(wildcards, input):
 
 
 def encoder_scores(wildcards):
-    """Own validation scores of the encoders that were trained here and that the grid uses."""
-    used = GRID[GRID["pretraining"].isin(TRAINED)].drop_duplicates(["architecture", "pretraining"])
-    names = [f"{run.architecture}-{run.pretraining}" for run in used.itertuples()]
+    """Own validation scores of the encoders that were trained here, and that runs or other encoders start from."""
+    needed = encoders_needed(GRID, SETTINGS["pretraining"])
+    names = ["-".join(encoder) for encoder in needed if encoder[1] in TRAINED]
     return wanted(f"{FOLDER}/encoders/{name}/scores.csv" for name in names)
 
 

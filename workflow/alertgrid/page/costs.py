@@ -41,7 +41,8 @@ def cost(table: pd.DataFrame | None) -> View | None:
         rounded("wall time (s)", "wall_seconds") if short else rounded("wall time (min)", "wall_seconds", scale=1 / 60)
     )
     columns = [
-        text("cell", "cell"), FRACTION, plain("runs", "n_runs"), wall, rounded("alerts/s", "alerts_per_second"),
+        text("of", "kind"), text("cell or encoder", "cell"), FRACTION, plain("runs", "n_runs"), wall,
+        rounded("alerts/s", "alerts_per_second"),
         rounded("GPU-hours", "gpu_hours"), rounded("peak memory (MB)", "peak_memory_mb"),
     ]  # fmt: skip
     known = "energy_wh" in table and table["energy_wh"].notna().any()

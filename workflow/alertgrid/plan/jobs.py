@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from .work import encoders_needed, searches_used
+from ..grid import encoders_needed
+from .work import searches_used
 
 DATA = ("dataset.h5", "catalogue.h5")
 # By tabulate, draw_figures, draw_sheet, draw_examples, write_page, write_cards, check_results.

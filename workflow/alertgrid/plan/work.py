@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..grid import assign_packs, cell_name, expand_grid
+from ..grid import assign_packs, cell_name, encoders_needed, expand_grid
 from ..search_space import searched_cells
 from ..settings import pretraining_recipe, run_recipe
 from .rates import sized
@@ -119,18 +119,6 @@ def _network(settings: Mapping[str, Any], architecture: str) -> str:
     models = settings["models"]
     own = models.get("architectures", {}).get(architecture, {})
     return sized(architecture, own.get("input_size", models.get("input_size", "native")))
-
-
-def encoders_needed(grid: pd.DataFrame, pretraining: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Encoders (architecture, pretraining) that the runs start from, and those that these start from in their turn."""
-    waiting = list(grid[["architecture", "pretraining"]].drop_duplicates().itertuples(index=False, name=None))
-    needed = []
-    while waiting:
-        architecture, name = waiting.pop(0)
-        if name != "none" and (architecture, name) not in needed:
-            needed.append((architecture, name))
-            waiting.append((architecture, pretraining[name].get("start", "none")))
-    return needed
 
 
 def pretrainings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:

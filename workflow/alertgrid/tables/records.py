@@ -1,4 +1,4 @@
-"""Tables from the runs' own records: runs, histories, training cost, and what is missing."""
+"""Tables from the runs' own records: runs, histories, and what is missing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pandas as pd
 from ..files import read_json
 from ..status import ENCODERS, SEARCHES, RunStatus, study_status
 from .dictionary import SCHEMAS
-
-MIB = 2**20
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -137,28 +135,3 @@ def training_sizes(run_records: pd.DataFrame) -> dict[tuple[str, float], tuple[f
     numbers = run_records[names].apply(pd.to_numeric, errors="coerce")
     means = numbers.groupby([run_records["cell"], run_records["fraction"].astype(float)]).mean()
     return {key: tuple(row) for key, row in zip(means.index, means.to_numpy(), strict=True)}
-
-
-def training_cost(records: pd.DataFrame) -> pd.DataFrame:
-    """Cost per cell and fraction: medians over runs, and sums of GPU-hours and energy over those that know them."""
-    columns = ["cell", "fraction", "n_runs", "wall_seconds", "alerts_per_second", "gpu_hours", "peak_memory_mb"]
-    columns += ["energy_wh", "n_energy", "energy_of"]
-    rows = []
-    for key, part in records.groupby(["cell", "fraction"], sort=False) if len(records) else []:
-        number = {
-            name: pd.to_numeric(part[name], errors="coerce") if name in part else pd.Series(dtype=float)
-            for name in ("wall_seconds", "alerts_per_second", "peak_memory_bytes", "energy_joules")
-        }
-        device = part["device"].astype(str) if "device" in part else pd.Series("", index=part.index)
-        on_gpu = device.str.contains("cuda|nvidia", case=False)
-        gpu_hours = number["wall_seconds"][on_gpu].sum() / 3600 if on_gpu.any() else 0.0
-        medians = [number[name].median() for name in ("wall_seconds", "alerts_per_second")]
-        memory = number["peak_memory_bytes"].median() / MIB
-        rows.append((*key, len(part), *medians, gpu_hours, memory, *_energy(part, number["energy_joules"])))
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _energy(part: pd.DataFrame, joules: pd.Series) -> tuple[float, int, str]:
-    """Sum in Wh over the runs that know it (NaN without any), their number, and which counters were read."""
-    known = part["energy_of"][joules.notna()].dropna() if "energy_of" in part else []
-    return joules.sum(min_count=1) / 3600, int(joules.notna().sum()), "; ".join(dict.fromkeys(filter(None, known)))

@@ -17,7 +17,7 @@ from ..errors import StudyError
 from ..files import write_csv
 from ..multiplier import Bootstrap
 from ..progress import Progress
-from . import data, records
+from . import costs, data, records
 from .dictionary import SCHEMAS, data_dictionary, ordered
 from .evaluate import CellResult, Entrant, Options, evaluate
 from .gather import Study, cells_of, differences, efficiency, multipliers, performance
@@ -53,7 +53,8 @@ def write_tables(
     dataset, refused : path, optional
         dataset.h5 (for missing metadata) and refused.csv.
     timing, encoders : sequences of paths
-        CSV files of `timing`, and scores.csv of the encoder folders that the study trained (history.csv lies beside).
+        CSV files of `timing`, and scores.csv of the encoder folders that the study trained (history.csv and
+        manifest.json lie beside).
     entrants : sequence of paths
         predictions.h5 of published models, in folders named as the entrants are, with run.json beside it.
     **settings
@@ -74,8 +75,10 @@ def write_tables(
     encoder_scores, others = read_all(encoders, "encoders", read_scores)
     curves, lost = read_all([Path(path).with_name("history.csv") for path in encoders], "encoder_history", read_curve)
     published, unread = read_all(entrants, "entrants", records.read_entrant)
+    pretrainings, unknown = costs.read_pretrainings(encoders)
+    tables["training_cost"] = costs.training_cost(tables["runs"], pretrainings)
     tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges)
-    tables["missing"] = records.missing_table(problems + others + lost + unread, table, Path(grid).parent)
+    tables["missing"] = records.missing_table(problems + others + lost + unread + unknown, table, Path(grid).parent)
     tables |= {"encoders": encoder_scores, "encoder_history": curves, "entrants": published}
     return _write(tables, Path(output))
 
@@ -100,7 +103,6 @@ def judge(
     bootstrap = Bootstrap(len(tests.classes), settings.replicates, settings.seed)
     tables = _judged_tables(results) | _compared_tables(study, settings, timings, bootstrap)
     tables |= {"runs": run_records, "history": history, "timing": timings}
-    tables["training_cost"] = records.training_cost(run_records)
     gone = [problem for result in results for problem in result.problems]
     return tables, problems + gone + unread
 
