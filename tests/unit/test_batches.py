@@ -1,7 +1,10 @@
 """Batches: their order, their symmetries, and the rows they hold."""
 
+import tracemalloc
+
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from alertgrid.columns import STAMP_SETS
@@ -99,3 +102,17 @@ def test_content_hash_sees_every_column(files, tmp_path):
     with h5py.File(copy, "r+") as file:
         file["catalogue/magpsf"][3] += 0.1
     assert content_hash(copy) != content_hash(files[0])
+
+
+def test_content_hash_needs_little_memory_beside_the_tables(monkeypatch):
+    count = 200_000
+    table = pd.DataFrame({"candid": np.arange(count), "magpsf": np.linspace(12, 21, count)})
+    metadata = np.ones((count, 25), np.float32)
+    for name, value in (("attributes", {"source": "toy"}), ("catalogue", table), ("metadata", metadata)):
+        monkeypatch.setattr(f"alertgrid.training.data.read_{name}", lambda path, value=value: value)
+    tracemalloc.start()
+    try:
+        content_hash("dataset.h5")
+        assert tracemalloc.get_traced_memory()[1] < metadata.nbytes / 2
+    finally:
+        tracemalloc.stop()

@@ -5,6 +5,7 @@ Alerts are stored once, in float16, and leave as whole batches: no sample is tou
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import torch
 
 from ..columns import STAMP_SETS
 from ..dataset import open_stamps, read_attributes, read_catalogue, read_metadata
-from ..files import sha256, sha256_text
+from ..files import sha256
 from .augment import apply_symmetry
 from .hardware import available_memory, choose_device
 
@@ -154,9 +155,12 @@ def content_hash(dataset: str | Path) -> str:
     The stamps are represented by their digests, so a 20 GB file is known in a second.
     """
     table = read_catalogue(dataset)
-    parts = [json.dumps({name: str(value) for name, value in sorted(read_attributes(dataset).items())})]
-    parts += [f"{name}={pd.util.hash_array(table[name].to_numpy()).tobytes().hex()}" for name in sorted(table)]
-    return sha256_text("\n".join([*parts, read_metadata(dataset).tobytes().hex()]))
+    digest = hashlib.sha256(json.dumps(read_attributes(dataset), sort_keys=True, default=str).encode())
+    for name in sorted(table):
+        digest.update(f"\n{name}=".encode())
+        digest.update(pd.util.hash_array(table[name].to_numpy()))
+    digest.update(np.ascontiguousarray(read_metadata(dataset)))
+    return digest.hexdigest()
 
 
 def _load_stamps(
