@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from alertgrid.dataset import read_catalogue
 from alertgrid.errors import StudyError
+from alertgrid.splits import assign_splits
 from alertgrid.training import limit_alerts, select
 from alertgrid.training.selection import permute_labels
 from toy_training import write_toy
@@ -24,8 +25,8 @@ def test_limit_keeps_the_latest_of_variables_and_random_ones_of_the_others():
     table = pd.DataFrame(
         {
             "objectId": ["v"] * 5 + ["t"] * 5 + ["w"] * 5,
-            "source_set": ["vars"] * 5 + ["trues"] * 10,
-            "split": ["val"] * 5 + ["train"] * 5 + ["test"] * 5,
+            "source_set": ["vars"] * 5 + ["trues"] * 5 + ["vars"] * 5,
+            "split": ["train"] * 10 + ["test"] * 5,
             "jd": [3.0, 1.0, 5.0, 2.0, 4.0] * 3,
         }
     )
@@ -35,6 +36,19 @@ def test_limit_keeps_the_latest_of_variables_and_random_ones_of_the_others():
     assert kept[10:].all()
     assert any(limit_alerts(table, 2, seed=seed).tolist() != kept.tolist() for seed in range(1, 6))
     assert limit_alerts(table, 5, seed=0).all()
+
+
+def test_every_limit_of_training_alerts_is_judged_on_the_same_alerts(catalogue):
+    table = catalogue.assign(source_set="vars")
+    studied = assign_splits(table, policy="keep", variables_keep=3)
+    few, many = (select(studied, fraction=1.0, draw=0, n_max=limit) for limit in (1, 3))
+    assert len(few.train) < len(many.train)
+    assert np.array_equal(few.val, many.val)
+    assert np.array_equal(few.test, many.test)
+    # The catalogue's own limit is the one of BTSbot: what it leaves is what a run with that limit was judged on.
+    judged = table[table["split"] != "train"]
+    latest = judged.groupby("objectId")["jd"].rank(method="first", ascending=False) <= 3
+    assert np.array_equal(np.union1d(many.val, many.test), np.sort(judged.index[latest]))
 
 
 def test_selection_respects_splits_and_fraction(catalogue):

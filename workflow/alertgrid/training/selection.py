@@ -47,7 +47,7 @@ def select(
     fraction, draw : float, int
         Share of the training objects, and which ranking of them.
     n_max : int
-        Most alerts per object (see `limit_alerts`), 0 for no limit.
+        Most training alerts per object (see `limit_alerts`), 0 for no limit; validation and test are the catalogue's.
     labels : {"given", "permuted"}
         The control permutes labels over objects, with `seed`.
 
@@ -59,11 +59,8 @@ def select(
     # ASSUME: which 100 alerts of an object are kept belongs to the data, as published, so all seeds of a draw agree.
     kept = limit_alerts(catalogue, n_max, draw) if n_max else np.ones(len(catalogue), bool)
     split = catalogue["split"].to_numpy()
-    masks = {
-        "train": training_rows(catalogue, fraction, draw) & kept,
-        "val": (split == "val") & kept,
-        "test": (split == "test") & kept,
-    }
+    # All runs of a study are judged on the same alerts, whatever their own N_max: the catalogue leaves out the others.
+    masks = {"train": training_rows(catalogue, fraction, draw) & kept, "val": split == "val", "test": split == "test"}
     values = catalogue["label"].to_numpy(np.float32)
     if labels == "permuted":
         values = permute_labels(catalogue, seed)
@@ -85,25 +82,24 @@ def _check_labels(name: str, labels: np.ndarray, fraction: float) -> None:
 
 
 def limit_alerts(catalogue: pd.DataFrame, n_max: int, seed: int) -> np.ndarray:
-    """N_max of BTSbot: no object may outweigh the others with hundreds of alerts.
+    """N_max of BTSbot in training: no object may outweigh the others with hundreds of alerts.
 
     Parameters
     ----------
     catalogue : DataFrame
         Columns objectId, source_set, split, jd.
     n_max : int
-        Most alerts per object: `vars` keep their latest ones in every split; `trues`, `dims` and `rejects` keep random
-        ones in the training split and all elsewhere.
+        Most training alerts per object: `vars` keep their latest ones, `trues`, `dims` and `rejects` random ones.
     seed : int
         Of the random ones.
 
     Returns
     -------
     (N,) bool array
-        Which alerts are kept.
+        Which alerts are kept: all of the other splits, which `splits.assign_splits` has thinned as published.
     """
     variable = (catalogue["source_set"] == "vars").to_numpy()
-    limited = variable | (catalogue["split"] == "train").to_numpy()
+    limited = (catalogue["split"] == "train").to_numpy()
     chance = generator(seed, "limit").random(len(catalogue))
     preference = np.where(variable, -catalogue["jd"].to_numpy(), chance)
     rank = pd.Series(preference).groupby(catalogue["objectId"].to_numpy()).rank(method="first").to_numpy()
