@@ -51,6 +51,7 @@ IMPOSSIBLE = [
     ("splits.shares", [0.5, 0.2, 0.2], "sum to 1"),
     ("training.overrides", {"image": {"overrides": {}}}, "one of"),
     ("pretraining.galaxies.training.tuned", True, "one of"),
+    ("pretraining.galaxies", {"corpus": {"source": "simulation"}}, "number of galaxies"),
     ("report.threshold", 2, "0 to 1"),
     ("report.claims.metric", "brier", "greater value"),
 ]

@@ -89,6 +89,10 @@ def check(settings: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
         unknown = next(name for name in error.instance if name not in allowed)
         raise StudyError(f"{key}.{unknown}", "unknown key", f"one of {allowed}", suggestion(unknown, allowed))
     meaning = error.schema.get("description", error.message)
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        meaning = error.schema.get("properties", {}).get(missing, {}).get("description", f"a key {missing}")
+        raise StudyError(f"{key}.{missing}", "is missing", meaning, "add it; see the comments in config.yaml")
     known = error.validator_value if error.validator == "enum" else ()
     raise StudyError(key, error.message, meaning, suggestion(error.instance, known, "correct the value in config.yaml"))
 
