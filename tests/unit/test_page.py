@@ -140,8 +140,9 @@ def test_headline_has_one_cell_per_architecture_and_the_external_entrant():
 def test_further_metrics_get_a_table_of_their_own():
     table = synthetic_report.performance()
     table = pd.concat([table, table[table["metric"] == "roc_auc"].assign(metric="mcc")])
-    names = [view.title for view in sections.sections({"performance": table}, ("roc_auc",))[0].views]
-    assert "Further metrics at the largest fraction" in names
+    made = {view.title: view for view in sections.sections({"performance": table}, ("roc_auc",))[0].views}
+    further = made["Further metrics at the largest fraction"]
+    assert {len(row[-1].text.split(".")[1]) for row in further.rows} == {3}, "decimals stand below each other"
 
 
 def test_dataset_tables_and_summary(tmp_path):
@@ -238,3 +239,9 @@ def test_the_custom_cnn_is_shown_once_per_setting():
 def test_words_that_look_like_numbers_are_sorted_as_words():
     made = views.view("x", "X", pd.DataFrame({"a": ["40", "[16, 32]", "", "0, 1"]}), [views.text("a", "a")])
     assert [row[0].sort for row in made.rows] == ["'40", "[16, 32]", "", "0, 1"]
+
+
+def test_encoders_are_shown_with_what_they_learned():
+    table = pd.DataFrame({"encoder": "a-galaxies", "metric": ["r2 of bulge_fraction"], "value": [0.25], "n": [90]})
+    training = sections.sections({"encoders": table}, ("roc_auc",))[4]
+    assert [cell.text for cell in training.views[0].rows[0]] == ["a-galaxies", "bulge fraction", "R²", "0.250", "90"]

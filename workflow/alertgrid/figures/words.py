@@ -21,6 +21,7 @@ METRICS = {
     "mcc": "MCC",
     "brier": "Brier score",
     "ece": "ECE",
+    "r2": "R²",
     "completeness": "completeness",
     "purity": "purity",
     "delay_days": "delay (days)",

@@ -17,6 +17,7 @@ _PLAIN = {
     "precision": "precision",
     "threads": "threads",
 }
+_ENCODER = "input_hashes.encoder"  # the same as initial_weights.sha256, which are told with their names
 # Fusions start from runs of their own; a list of those hashes would help nobody, and runs.csv has them.
 _SHOWN_HASHES = 2
 
@@ -40,7 +41,7 @@ def provenance(runs: pd.DataFrame | None) -> dict[str, dict[str, str]]:
     groups = {"Runs": {"runs": f"{len(runs):,}"} | plain}
     for prefix, title in _PREFIXES.items():
         describe = _hashes if "hashes" in prefix else _values
-        names = sorted(column for column in runs if column.startswith(prefix))
+        names = sorted(column for column in runs if column.startswith(prefix) and column != _ENCODER)
         groups[title] = {name.removeprefix(prefix).replace("_", " "): describe(runs[name]) for name in names}
     groups["Initial weights (SHA-256)"] = _initial_weights(runs)
     known = {title: {name: text for name, text in found.items() if text} for title, found in groups.items()}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..figures.words import METRICS, choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
 from .costs import FRACTION, cost, inference
-from .views import Column, View, bounds, generic, plain, rounded, text, verdict, view
+from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
 _SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
@@ -154,7 +154,7 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
         views.append(
             view("performance", "Every cell and fraction", rows, columns, _levels(table[table["metric"].isin(shown)]))
         )
-        columns = [text("cell", "cell"), *(rounded(metric_title(metric), metric) for metric in others)]
+        columns = [text("cell", "cell"), *(plain(metric_title(metric), metric, 3) for metric in others)]
         views.append(
             view("performance", "Further metrics at the largest fraction", largest(rows), columns if others else [])
         )
@@ -253,24 +253,36 @@ def _training(tables: Tables, metrics: Sequence[str]) -> Section:
         rounded("alerts/s", "alerts_per_second"), rounded("peak memory (MiB)", "peak_memory_bytes", scale=2**-20),
         text("device", "device"), text("precision", "precision"), plain("resumed", "resumed"),
     ]  # fmt: skip
-    intro = "Every run with its validation score; curves are folded, one figure a cell."
-    scores = [
-        text("encoder", "encoder"), text("score on held-out images", "metric"), rounded("value", "value"),
-        plain("images", "n"),
-    ]  # fmt: skip
-    encoders = view("encoders", "Pre-trained encoders", tables.get("encoders"), scores)
+    intro = "Every run with its validation score; curves are folded, one figure a corpus and one a cell."
+    encoders = _encoders(tables)
     return _section("training", "Training", intro, view("runs", "Runs", tables.get("runs"), columns), encoders)
+
+
+def _encoders(tables: Tables) -> View | None:
+    """What each pre-training of the study reached on images that it had not seen."""
+    table = tables.get("encoders")
+    if table is not None and len(table):
+        parts = table["metric"].str.partition(" of ")
+        table = table.assign(metric=parts[0].map(metric_title), target=parts[2].str.replace("_", " "))
+    columns = [
+        text("encoder", "encoder"), text("learned", "target"), text("metric on held-out images", "metric"),
+        plain("value", "value", 3), plain("images", "n"),
+    ]  # fmt: skip
+    return view("encoders", "Pre-trained encoders", table, columns)
 
 
 def _dataset(tables: Tables, metrics: Sequence[str]) -> Section:
     """Counts, missing values, refused rows, whatever else the tables know of the data."""
-    titles = {
-        "dataset_counts": "Counts by split, source set, label and band",
-        "dataset_missing": "Missing values",
-        "dataset_refused": "Refused rows",
-    }
-    lists = dict(tables)
-    if "dataset_missing" in lists and "n_missing" in lists["dataset_missing"]:
-        lists["dataset_missing"] = lists["dataset_missing"].query("n_missing > 0")
-    views = [generic(name, title, lists.get(name)) for name, title in titles.items()]
+    absent = tables.get("dataset_missing")
+    if absent is not None and "n_missing" in absent:
+        absent = absent[absent["n_missing"] > 0]
+    columns = [
+        text("column", "column"), plain("alerts without a value", "n_missing"),
+        share("share (%)", "fraction_missing", 1), plain("of them -999", "n_sentinel"),
+    ]  # fmt: skip
+    views = [
+        generic("dataset_counts", "Counts by split, source set, label and band", tables.get("dataset_counts")),
+        view("dataset_missing", "Missing values", absent, columns),
+        generic("dataset_refused", "Refused rows", tables.get("dataset_refused")),
+    ]
     return _section("dataset", "Dataset", "What was studied; splits are by source.", *views)
