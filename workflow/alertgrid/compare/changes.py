@@ -8,8 +8,8 @@ from .studies import Judged
 
 KEYS = ["cell", "fraction", "seed"]
 # Columns of the flattened run records that say how a run was made; the others are what came out of it.
-PREFIXES = ("settings.", "versions.", "input_hashes.", "inputs.", "hardware.")
-PLAIN = ("git_revision", "device", "precision", "threads", "draw", "micro_batch")
+PREFIXES = ("settings.", "versions.", "initial_weights.", "input_hashes.", "model_hashes.", "hardware.")
+PLAIN = ("git_revision", "revision", "device", "precision", "threads", "draw", "micro_batch")
 
 
 def changes(before: Judged, after: Judged) -> pd.DataFrame:
@@ -72,9 +72,9 @@ def lone_runs(before: Judged, after: Judged) -> pd.DataFrame:
 
 
 def _seeds(study: Judged) -> dict[tuple[str, float], list[int]]:
-    """Judged seeds of every cell and fraction."""
+    """Judged seeds of every cell and fraction; that of another classifier counts as 0."""
     gone = {run for run, _ in study.problems}
     kept = study.grid[~study.grid["run"].isin(gone)]
-    return {
-        (cell, float(f)): sorted(part["seed"]) for (cell, f), part in kept.groupby(["cell", "fraction"], sort=False)
-    }
+    own = {(cell, float(f)): sorted(part["seed"]) for (cell, f), part in kept.groupby(["cell", "fraction"], sort=False)}
+    cells = set(study.grid["cell"])
+    return own | {key: [0] for key in study.results if key[0] not in cells}

@@ -22,6 +22,9 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("after", help="the same, for the later one")
     parser.add_argument("--output", type=Path, help="folder; results/compared/{before}-{after} by default")
     parser.add_argument("--metric", action="append", help="shown in full (repeat for several); the CSV has all")
+    parser.add_argument(
+        "--external", action="append", help="column of both catalogues with another classifier's scores, compared too"
+    )
     parser.add_argument("--threshold", type=_threshold, default=0.5, help="of both, or a metric's name")
     parser.add_argument("--level", type=float, default=0.95, help="coverage of the intervals")
     parser.add_argument("--workers", type=int, default=1, help="processes")
@@ -47,7 +50,7 @@ def run_compare(options: argparse.Namespace) -> int:
         *folders,
         output,
         names=names,
-        choices=Choices(threshold=options.threshold, level=options.level),
+        choices=Choices(threshold=options.threshold, level=options.level, external=options.external or ()),
         metrics=options.metric or PRIMARY,
         workers=options.workers,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import pandas as pd
 
 from ..dataset import read_catalogue
 from ..errors import StudyError
+from ..files import read_json
 from ..tables.evaluate import CellResult, Options
-from ..tables.records import read_records
+from ..tables.records import flatten, read_records
 from ..tables.testset import TestSet, build_testset
-from ..tables.write import entrants_of, evaluate_all, read_grid
+from ..tables.write import entrants_of, evaluate_all, external_entrants, read_grid
 
 Key = tuple[str, float]  # cell, fraction
 
@@ -28,7 +29,7 @@ class Judged:
     name : str
         How the comparison calls it.
     catalogue, grid, records : DataFrame
-        Catalogue with splits, grid.csv, and one row per finished run with its flattened run.json.
+        Catalogue with splits, grid.csv, and one row per finished run or published model with its flattened run.json.
     tests : TestSet
     results : mapping of (cell, fraction) to CellResult
         Those with at least one usable run.
@@ -45,16 +46,20 @@ class Judged:
     problems: list[tuple[str, str]]
 
 
-def judge_study(folder: str | Path, name: str, options: Options, workers: int = 1) -> Judged:
-    """Judge every run of a study.
+def judge_study(
+    folder: str | Path, name: str, options: Options, external: Sequence[str] = (), workers: int = 1
+) -> Judged:
+    """Judge every run of a study, and every published model that was entered.
 
     Parameters
     ----------
     folder : path
-        `results/{study}`, with catalogue.h5, grid.csv and runs/.
+        `results/{study}`, with catalogue.h5, grid.csv, runs/ and, where models were entered, entrants/.
     name : str
     options : Options
         Threshold, bins and level; the same for both studies of a comparison.
+    external : sequence of str
+        Columns of the catalogue with other classifiers' scores, judged too.
     workers : int
         Processes.
 
@@ -67,14 +72,25 @@ def judge_study(folder: str | Path, name: str, options: Options, workers: int = 
     if not (folder / "grid.csv").is_file():
         raise StudyError(str(folder), "holds no study", "a folder results/{study} with grid.csv", "check the name")
     catalogue, grid = read_catalogue(folder / "catalogue.h5"), read_grid(folder / "grid.csv")
-    tests = build_testset(catalogue, (), ())
-    results = evaluate_all(entrants_of(grid, folder / "runs"), tests, options, workers)
+    tests, published = build_testset(catalogue, (), external), sorted((folder / "entrants").glob("*/predictions.h5"))
+    entrants = [*entrants_of(grid, folder / "runs"), *external_entrants(external, published)]
+    results = evaluate_all(entrants, tests, options, workers)
     usable = {(result.cell, result.fraction): result for result in results if result.groups}
     if not usable:
         raise StudyError(str(folder), "has no finished run", "a study with predictions", "run the study first")
-    records = read_records(grid, folder / "runs")[0]
+    records = pd.concat([read_records(grid, folder / "runs")[0], _entered(published)], ignore_index=True)
     problems = [problem for result in results for problem in result.problems]
     return Judged(name, catalogue, grid, records, tests, usable, problems)
+
+
+def _entered(published: Sequence[Path]) -> pd.DataFrame:
+    """Records of published models, as those of runs; one without its record has no row."""
+    files = [path.with_name("run.json") for path in published]
+    own = {"fraction": 1.0, "seed": 0}
+    found = [
+        flatten(read_json(file)) | {"run": f"entrants/{file.parent.name}", **own} for file in files if file.exists()
+    ]
+    return pd.DataFrame(found)
 
 
 def unlike(before: Judged, after: Judged) -> str:

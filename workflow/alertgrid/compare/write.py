@@ -24,12 +24,17 @@ from .words import DICTIONARY, VERDICTS, text
 
 @dataclass(frozen=True)
 class Choices:
-    """How both studies are judged: threshold (or metric that chooses it), bins of the ECE, coverage, power."""
+    """How both studies are judged.
+
+    Threshold (or metric that chooses it), bins of the ECE, coverage, power, and the columns of both catalogues that
+    hold other classifiers' scores.
+    """
 
     threshold: float | str = 0.5
     bins: int = 15
     level: float = 0.95
     power: float = 0.8
+    external: Sequence[str] = ()
 
 
 def write_comparison(
@@ -74,7 +79,10 @@ def write_comparison(
         if metric not in METRICS:
             raise StudyError("--metric", repr(metric), f"any of {', '.join(METRICS)}", "correct its name")
     options = Options((), choices.threshold, (), choices.bins, choices.level)
-    studies = [judge_study(path, name, options, workers) for path, name in zip((before, after), names, strict=True)]
+    studies = [
+        judge_study(path, name, options, choices.external, workers)
+        for path, name in zip((before, after), names, strict=True)
+    ]
     tables = compared_tables(*studies, choices)
     for name, frame in tables.items():
         write_csv(output / f"{name}.csv", frame)
@@ -94,8 +102,8 @@ def compared_tables(before: Judged, after: Judged, choices: Choices) -> dict[str
         "lone_runs": lone_runs(before, after),
         "missing": pd.DataFrame(lost, columns=["study", "run", "reason"]),
     }
-    rows = [(name, column, DICTIONARY[column]) for name, frame in tables.items() for column in frame]
-    return tables | {"data_dictionary": pd.DataFrame(rows, columns=["table", "column", "meaning"])}
+    rows = [(name, column, *DICTIONARY[column]) for name, frame in tables.items() for column in frame]
+    return tables | {"data_dictionary": pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])}
 
 
 def comparison(before: Judged, after: Judged, choices: Choices) -> pd.DataFrame:
@@ -123,6 +131,8 @@ def comparison(before: Judged, after: Judged, choices: Choices) -> pd.DataFrame:
 def _row(before: Judged, after: Judged, key: Key, metric: str, choices: Choices, paired: bool) -> dict[str, Any]:
     """One row of comparison.csv; the verdict is still without Holm's correction."""
     groups = [study.results[key].groups[metric] for study in (before, after)]
+    # A classifier without all scores is judged on the alerts that it scored, which may be others after than before.
+    paired = paired and before.results[key].n_alerts == after.results[key].n_alerts
     own = [contrast([(1.0, member)], choices.level, scale_of(metric)) for member in groups]
     found = contrast([(1.0, groups[1]), (-1.0, groups[0])], choices.level, "identity", choices.power, paired)
     row: dict[str, Any] = {"cell": key[0], "fraction": key[1], "metric": metric}
