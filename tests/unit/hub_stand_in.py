@@ -14,7 +14,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class FakeHub:
-    """A hub of local files; `hf_hub_download` and `HfApi` read it as the real ones read the network."""
+    """A hub of local files; `hf_hub_download` and `HfApi` read it as the real ones read the network.
+
+    A file `main` of a repository names the commit of its branch, `card.json` holds its model card.
+    """
 
     def __init__(self, folder: Path):
         self.folder, self.asked = folder, []
@@ -38,7 +41,9 @@ class FakeHub:
         return str(path)
 
     def model_info(self, repo, revision):
-        return SimpleNamespace(sha=COMMIT)
+        main, card = (self.folder / repo / name for name in ("main", "card.json"))
+        found = SimpleNamespace(**json.loads(card.read_text())) if card.exists() else None
+        return SimpleNamespace(sha=main.read_text() if main.exists() else COMMIT, card_data=found)
 
     def list_repo_commits(self, repo):
         return [SimpleNamespace(commit_id=commit) for commit in (COMMIT, "f" * 40)]
@@ -50,3 +55,10 @@ def fake_hub(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake.download)
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
     return fake
+
+
+def install(folder):
+    """Put a hub of local files in the place of the real one, in a process of its own."""
+    fake = FakeHub(Path(folder))
+    huggingface_hub.hf_hub_download = fake.download
+    huggingface_hub.HfApi = lambda: fake

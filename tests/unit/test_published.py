@@ -9,7 +9,7 @@ import json
 import pytest
 import timm
 import torch
-from alertgrid import hub, published
+from alertgrid import hub, pins, published
 from alertgrid.columns import METADATA_COLUMNS
 from alertgrid.errors import StudyError
 from alertgrid.models import FusionModel
@@ -170,20 +170,18 @@ def test_other_timm_tags_and_old_keys_are_understood():
     assert model.head[4].p == 0.5
 
 
-def test_the_twelve_released_names():
-    assert len(set(published.REPOSITORIES)) == 12
-    assert "nabeelr/BTSbot-maxvit-tiny-galaxyzoo-metadata" in published.REPOSITORIES
-
-
 def test_fetched_files_are_checked_before_they_are_used(fake_hub, tmp_path):
     repo, folder = "nabeelr/BTSbot-some", tmp_path / "model"
     fake_hub.put(repo, "pytorch_model.bin", upstream(META))
     fake_hub.put(repo, "train_config.json", META)
+    fake_hub.put(repo, "card.json", {"license": "bsd-3-clause"})
+    pinned = pins.Pins(tmp_path / "pins.json")
     with pytest.raises(StudyError, match="do not use it"):
-        hub.fetch_published(folder, repo, digest="0" * 64)
-    manifest = hub.fetch_published(folder, repo)
-    assert manifest["origin"] == f"hub:{repo}"
-    assert hub.fetch_published(folder, repo) == manifest
+        hub.fetch_published(folder, repo, "main", pinned, digest="0" * 64)
+    manifest = hub.fetch_published(folder, repo, "main", pinned)
+    assert (manifest["origin"], manifest["licence"]) == (f"hub:{repo}", "bsd-3-clause")
+    (fake_hub.folder / repo / "main").write_text("e" * 40)
+    assert hub.fetch_published(folder, repo, "main", pinned) == manifest
     published.load_published(folder)
     (folder / "train_config.json").write_text(json.dumps({**META, "meta_dropout": 0.3}))
     with pytest.raises(StudyError, match="changed since"):

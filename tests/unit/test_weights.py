@@ -1,37 +1,21 @@
-"""Encoder folders: what is loaded is the file's, tensor by tensor; anything else is refused. The hub is a stand-in."""
+"""Encoder folders: what is loaded is the file's, tensor by tensor; anything else is refused."""
 
-import functools
 import os
-from pathlib import Path
 
-import huggingface_hub
 import pytest
 import timm
 import torch
-from alertgrid import hub, local_weights, weights
+from alertgrid import local_weights, weights
 from alertgrid.encoders import ENCODERS, build_encoder
 from alertgrid.errors import StudyError
-from alertgrid.files import sha256
-from alertgrid.models import build_model, seeded
+from alertgrid.models import build_model
+from encoder_stand_in import TINY, network
 from hub_stand_in import COMMIT
-from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 from timm.models import adapt_input_conv
 
 PRETRAINABLE = [spec for spec in ENCODERS.values() if spec.pretrainable]
-TINY = "test_resnet"  # half a million parameters
 FACTS = {"trained_on": ("ImageNet",), "licence": "apache-2.0", "normalisation": "[0, 1]"}
-
-
-@functools.cache
-def network(architecture, seed=11, **options):
-    """A timm network with weights that no other seed has, batch statistics included."""
-    with seeded(seed):
-        model = timm.create_model(architecture, pretrained=False, **options)
-        for value in model.state_dict().values():
-            if value.is_floating_point():
-                value.copy_(torch.randn(value.shape) * 0.02)
-    return model
 
 
 def write(folder, architecture, **changes):
@@ -142,99 +126,6 @@ def test_incomplete_weights_never_fall_back_to_random_ones(change, tmp_path):
         weights.load_encoder_weights(build_encoder(TINY), tmp_path)
 
 
-def source(**changes):
-    facts = {"repo": "a/b", "revision": COMMIT, "filename": "pytorch_model.bin", "architecture": TINY, **FACTS}
-    return hub.HubSource(**{**facts, **changes})
-
-
-@pytest.mark.parametrize("filename", ["pytorch_model.bin", "model.safetensors"])
-def test_fetched_weights_are_the_files_without_its_classifier(filename, fake_hub, tmp_path):
-    state = network(TINY, num_classes=10).state_dict()
-    path = fake_hub.put("a/b", filename, state)
-    manifest = hub.fetch_encoder(tmp_path / "encoder", source(filename=filename, sha256=sha256(path)))
-    assert fake_hub.asked == [("a/b", filename, COMMIT)]
-    assert manifest["origin"] == "hub:a/b"
-    assert (manifest["revision"], manifest["source_sha256"]) == (COMMIT, sha256(path))
-    encoder = build_encoder(TINY)
-    weights.load_encoder_weights(encoder, tmp_path / "encoder")
-    loaded = encoder.backbone.state_dict()
-    assert set(state) - set(loaded) == {"fc.weight", "fc.bias"}
-    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
-
-
-def test_the_galaxy_zoo_encoders_as_published(fake_hub, tmp_path):
-    entry = hub.hub_source("galaxyzoo", "convnext_pico")
-    fake_hub.put(entry.repo, entry.filename, network("convnext_pico", num_classes=0).state_dict())
-    manifest = hub.fetch_encoder(tmp_path / "encoder", entry)
-    assert manifest["label"] == "ImageNet -> Galaxy Zoo"
-    assert manifest["revision"] == "ca4dc5278aa675d7982e690a1ec10de8e945963e"
-    assert hub.hub_source("galaxyzoo", "maxvit_tiny_rw_224").revision == "77a3a77"
-
-
-def test_imagenet_is_timms_tag_at_a_pinned_revision(fake_hub, tmp_path):
-    entry = hub.hub_source("imagenet", "convnext_pico")
-    assert entry.repo == "timm/convnext_pico.d1_in1k"
-    assert len(entry.revision) == 40
-    assert hub.hub_source("imagenet", "maxvit_tiny_rw_224").repo == "timm/maxvit_tiny_rw_224.sw_in1k"
-    fake_hub.put(entry.repo, entry.filename, network("convnext_pico").state_dict())
-    with pytest.raises(StudyError, match="SHA-256"):  # the stand-in's weights are not the published ones
-        hub.fetch_encoder(tmp_path / "encoder", entry)
-    other = hub.hub_source("imagenet", TINY)
-    fake_hub.put(other.repo, other.filename, network(TINY).state_dict())
-    assert hub.fetch_encoder(tmp_path / "encoder", other)["revision"] == COMMIT
-
-
-@pytest.mark.parametrize(("name", "architecture"), [("galaxyzoo", TINY), ("imagenet", "btsbot_cnn"), ("mars", TINY)])
-def test_unpublished_weights_are_refused(name, architecture):
-    with pytest.raises(StudyError, match="no published weights"):
-        hub.hub_source(name, architecture)
-
-
-def test_a_study_may_name_any_repository():
-    entry = hub.hub_source({"repo": "a/b", "revision": "v1", "trained_on": ["ImageNet", "my survey"]}, "maxvit_tiny")
-    assert (entry.architecture, entry.trained_on) == ("maxvit_tiny_rw_224", ("ImageNet", "my survey"))
-    assert hub.hub_source("galaxyzoo", "maxvit_tiny") == hub.hub_source("galaxyzoo", "maxvit_tiny_rw_224")
-    with pytest.raises(StudyError, match="revision"):
-        hub.hub_source({"repo": "a/b"}, TINY)
-
-
-def test_a_wrong_hash_is_refused(fake_hub, tmp_path):
-    fake_hub.put("a/b", "pytorch_model.bin", network(TINY).state_dict())
-    with pytest.raises(StudyError, match="SHA-256"):
-        hub.fetch_encoder(tmp_path / "encoder", source(sha256="0" * 64))
-    assert not (tmp_path / "encoder").exists()
-
-
-def test_a_file_that_changed_since_the_first_fetch_is_refused(fake_hub, tmp_path):
-    fake_hub.put("a/b", "pytorch_model.bin", network(TINY).state_dict())
-    first = hub.fetch_encoder(tmp_path / "encoder", source())
-    assert hub.fetch_encoder(tmp_path / "encoder", source()) == first
-    fake_hub.put("a/b", "pytorch_model.bin", network(TINY, seed=12).state_dict())
-    with pytest.raises(StudyError, match="SHA-256"):
-        hub.fetch_encoder(tmp_path / "encoder", source())
-    assert hub.fetch_encoder(tmp_path / "encoder", source(revision="f" * 40))["revision"] == "f" * 40
-
-
-def test_revisions_become_commits(fake_hub):
-    assert hub.full_revision("a/b", COMMIT) == COMMIT
-    assert hub.full_revision("a/b", "main") == COMMIT
-    assert hub.full_revision("a/b", COMMIT[:7]) == COMMIT
-    with pytest.raises(StudyError, match="0 commits"):
-        hub.full_revision("a/b", "abcdef0")
-
-
-def test_weights_of_another_network_are_refused_when_fetched(fake_hub, tmp_path):
-    fake_hub.put("a/b", "pytorch_model.bin", network("test_convnext").state_dict())
-    with pytest.raises(StudyError, match="misses"):
-        hub.fetch_encoder(tmp_path / "encoder", source())
-
-
-def test_pickled_code_is_never_run(fake_hub, tmp_path):
-    fake_hub.put("a/b", "pytorch_model.bin", {"layer": Path("not a tensor")})
-    with pytest.raises(StudyError, match="cannot be read"):
-        hub.fetch_encoder(tmp_path / "encoder", source())
-
-
 @pytest.mark.parametrize("value", [torch.zeros(3), [1, 2]])
 def test_a_file_without_a_mapping_is_refused(value, tmp_path):
     torch.save(value, tmp_path / "weights.pth")
@@ -245,24 +136,6 @@ def test_a_file_without_a_mapping_is_refused(value, tmp_path):
 def test_wrappers_around_the_weights_are_taken_off(tmp_path):
     torch.save({"state_dict": {"module.a": torch.ones(2)}}, tmp_path / "weights.pth")
     assert list(weights.read_tensors(tmp_path / "weights.pth")) == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (hub_errors.LocalEntryNotFoundError("not in the cache"), "snakemake fetch"),
-        (hub_errors.OfflineModeIsEnabled("offline"), "snakemake fetch"),
-        (ConnectionError("no route"), "snakemake fetch"),
-        (hub_errors.EntryNotFoundError("404"), "not on the hub"),
-    ],
-)
-def test_a_machine_without_internet_is_told_what_to_do(error, text, monkeypatch, tmp_path):
-    def fail(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-    with pytest.raises(StudyError, match=text):
-        hub.fetch_encoder(tmp_path / "encoder", source())
 
 
 @pytest.mark.parametrize("layout", ["file", "pickle", "folder"])

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import timm
-import torch
 import yaml
 from alertgrid.dataset import read_catalogue
 from alertgrid.files import read_json
 from alertgrid.launch import guard
-from alertgrid.weights import read_manifest
 from project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -76,49 +73,6 @@ def test_a_published_model_stands_beside_the_networks(finished):
     page = (study / "report/index.html").read_text()
     assert page.count("published") > 2
     assert "Published models, run here without training" in page
-
-
-def test_published_models_are_fetched_by_the_fetch_rule_alone(fresh):
-    revision = "0123456789"
-    entrant = f"    entrants: {{named: {{hub: nabeelr/BTSbot-convnext-pico-galaxyzoo, revision: '{revision}'}}}}\n"
-    fresh.edit("config.yaml", "    models:\n      cnn:", entrant + "    models:\n      cnn:")
-    assert fresh.planned("--", "fetch") == {"fetch": 1, "fetch_entrant": 1}
-    planned = fresh.planned()
-    assert (planned["fetch_entrant"], planned["predict_entrant"]) == (1, 1)
-
-
-def use_local_weights(project, architecture="test_convnext") -> None:
-    """Let the toy study start from a file of weights beside its own pre-training."""
-    network = timm.create_model(architecture, pretrained=False)
-    (project.folder / "given").mkdir()
-    torch.save(network.state_dict(), project.folder / "given" / "test_convnext.pt")
-    local = "file: 'given/{architecture}.pt', trained_on: [ImageNet, Galaxy Zoo]"
-    project.edit("config.yaml", "pretraining: [none, galaxies]", "pretraining: [none, galaxies, mine]")
-    before = "      galaxies:\n        corpus"
-    project.edit("config.yaml", before, f"      mine: {{{local}}}\n{before}")
-    excluded = "        - {architecture: btsbot_cnn, pretraining: galaxies}\n"
-    project.edit("config.yaml", excluded, excluded + excluded.replace("galaxies", "mine"))
-
-
-def test_local_weights_become_an_encoder_folder_with_their_history(fresh):
-    use_local_weights(fresh)
-    planned = fresh.planned()
-    assert (planned["import_encoder"], planned["train"]) == (1, 10)
-    target = "results/toy/encoders/test_convnext-mine/manifest.json"
-    result = fresh.snakemake(target, seconds=120)
-    assert result.returncode == 0, result.stdout + result.stderr
-    manifest = read_manifest(fresh.folder / Path(target).parent)
-    assert manifest["label"] == "ImageNet -> Galaxy Zoo"
-    assert fresh.planned(target) == {}
-
-
-def test_local_weights_of_another_network_stop_with_the_reason(fresh):
-    use_local_weights(fresh, "test_resnet")
-    result = fresh.snakemake("results/toy/encoders/test_convnext-mine/manifest.json", seconds=120)
-    assert result.returncode != 0
-    said = result.stdout + result.stderr
-    assert "given/test_convnext.pt" in said
-    assert "check the architecture" in said
 
 
 SEARCH = """    tuning:

@@ -19,7 +19,8 @@ from huggingface_hub import errors as hub_errors
 
 from .encoders import encoder_spec
 from .errors import StudyError
-from .files import atomic_path, read_json, sha256, write_json
+from .files import atomic_path, sha256, write_json
+from .pins import Pins
 from .weights import FETCH, MANIFEST, MODEL, encoder_state, read_tensors, write_encoder_folder
 
 PUBLISHED_FILES = ("pytorch_model.bin", "train_config.json")
@@ -37,12 +38,12 @@ class HubSource:
         timm architecture of the weights.
     trained_on : tuple of str
         Everything the weights have seen, in order.
-    licence : str
-        Of the weights.
+    licence : str or None
+        Of the weights; None takes the repository's model card at its word.
     normalisation : str
         Input of its pre-training, for the record.
     sha256 : str or None
-        Expected hash of the file; None accepts the first download and every later one only if equal.
+        Expected hash of the file; None accepts the first download and every later one only if equal (see `pins`).
     """
 
     repo: str
@@ -50,7 +51,7 @@ class HubSource:
     filename: str
     architecture: str
     trained_on: tuple[str, ...]
-    licence: str
+    licence: str | None
     normalisation: str
     sha256: str | None = None
 
@@ -119,7 +120,7 @@ def hub_source(pretraining: str | Mapping[str, Any], architecture: str) -> HubSo
             MODEL,
             architecture,
             ("ImageNet",),
-            published.license or "unknown",
+            published.license,
             f"mean {published.mean}, standard deviation {published.std}, {published.input_size[-1]} pixels",
             digest,
         )
@@ -135,7 +136,7 @@ def hub_source(pretraining: str | Mapping[str, Any], architecture: str) -> HubSo
 
 def _named_source(fields: Mapping[str, Any], architecture: str) -> HubSource:
     """A repository that the study names itself."""
-    defaults = {"filename": MODEL, "licence": "unknown", "normalisation": "unknown"}
+    defaults = {"filename": MODEL, "licence": None, "normalisation": "unknown"}
     values = {**defaults, "trained_on": (str(fields.get("repo")),), **fields, "architecture": architecture}
     try:
         return HubSource(**{**values, "trained_on": tuple(values["trained_on"])})
@@ -145,15 +146,17 @@ def _named_source(fields: Mapping[str, Any], architecture: str) -> HubSource:
         ) from error
 
 
-def fetch_encoder(folder: str | Path, source: HubSource) -> dict:
+def fetch_encoder(folder: str | Path, source: HubSource, pins: Pins) -> dict:
     """Download weights and write their encoder folder.
 
     Parameters
     ----------
     folder : path
-        Encoder folder; one that is already there must come from the same file.
+        Encoder folder.
     source : HubSource
         What to download.
+    pins : Pins
+        What earlier fetches got; this one must get the same, and is pinned if it is the first.
 
     Returns
     -------
@@ -165,52 +168,59 @@ def fetch_encoder(folder: str | Path, source: HubSource) -> dict:
     StudyError
         No network, no such file, a changed hash, or weights that are not timm's for this architecture.
     """
-    revision = full_revision(source.repo, source.revision)
-    path = download(source.repo, source.filename, revision)
-    digest = _checked_hash(path, source.sha256 or _known_hash(folder, source.filename, revision), source.repo)
-    where = f"{source.repo}@{revision}/{source.filename}"
-    return write_encoder_folder(
+    repo, filename = source.repo, source.filename
+    commit = pins.commit(repo, source.revision) or full_revision(repo, source.revision)
+    path = download(repo, filename, commit)
+    digest = _checked_hash(path, source.sha256 or pins.digest(repo, source.revision, filename), repo, pins)
+    where = f"{repo}@{commit}/{filename}"
+    manifest = write_encoder_folder(
         folder,
         encoder_state(read_tensors(path), source.architecture, where),
         architecture=source.architecture,
-        origin=f"hub:{source.repo}",
-        revision=revision,
+        origin=f"hub:{repo}",
+        revision=commit,
         trained_on=source.trained_on,
-        licence=source.licence,
+        licence=source.licence or card_licence(repo, commit),
         normalisation=source.normalisation,
-        details={"source_file": source.filename, "source_sha256": digest},
+        details={"source_file": filename, "source_sha256": digest},
     )
+    pins.record(repo, source.revision, commit, {filename: digest})
+    return manifest
 
 
-def fetch_published(folder: str | Path, repo: str, revision: str = "main", digest: str | None = None) -> dict:
+def fetch_published(folder: str | Path, repo: str, revision: str, pins: Pins, digest: str | None = None) -> dict:
     """Download a released fine-tuned BTSbot model as it is: weights, training configuration, manifest.
 
     Parameters
     ----------
     folder : path
-        Made when absent; files already there must be the same.
+        Made when absent.
     repo : str
         For example `nabeelr/BTSbot-convnext-pico-galaxyzoo-metadata`.
     revision : str
         Commit, tag or branch.
+    pins : Pins
+        As for `fetch_encoder`.
     digest : str, optional
         SHA-256 that the weights must have.
 
     Returns
     -------
     dict
-        The manifest: origin, revision and the SHA-256 of each file.
+        The manifest: origin, commit, licence of the model card and the SHA-256 of each file.
     """
-    folder, commit = Path(folder), full_revision(repo, revision)
+    folder, commit = Path(folder), pins.commit(repo, revision) or full_revision(repo, revision)
     hashes = {}
     for name in PUBLISHED_FILES:
         path = download(repo, name, commit)
         wanted = digest if name == PUBLISHED_FILES[0] else None
-        hashes[name] = _checked_hash(path, wanted or _known_hash(folder, name, commit), repo)
+        hashes[name] = _checked_hash(path, wanted or pins.digest(repo, revision, name), repo, pins)
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(path, temporary)
-    manifest = {"origin": f"hub:{repo}", "revision": commit, "licence": "mit", "files": hashes}
+    licence = card_licence(repo, commit)
+    manifest = {"origin": f"hub:{repo}", "revision": commit, "licence": licence, "files": hashes}
     write_json(folder / MANIFEST, manifest)
+    pins.record(repo, revision, commit, hashes)
     return manifest
 
 
@@ -233,6 +243,13 @@ def full_revision(repo: str, revision: str) -> str:
 def _is_commit(revision: str) -> bool:
     """Whether a revision is hexadecimal, as commits are."""
     return len(revision) >= 7 and all(digit in "0123456789abcdef" for digit in revision)
+
+
+def card_licence(repo: str, commit: str) -> str:
+    """Licence that the model card of a repository states, `unknown` where it states none."""
+    with _explained(repo, commit):
+        card = huggingface_hub.HfApi().model_info(repo, revision=commit).card_data
+    return getattr(card, "license", None) or "unknown"
 
 
 def download(repo: str, filename: str, revision: str) -> Path:
@@ -266,18 +283,7 @@ def _offline(repo: str, revision: str, error: Exception) -> StudyError:
     return StudyError(f"{repo}@{revision}", reason, "a machine that reaches huggingface.co", FETCH)
 
 
-def _known_hash(folder: str | Path, filename: str, revision: str) -> str | None:
-    """Hash that an earlier download of the same revision recorded in the folder."""
-    path = Path(folder) / MANIFEST
-    if not path.is_file():
-        return None
-    manifest = read_json(path)
-    if manifest.get("revision") != revision:
-        return None
-    return manifest.get("files", {}).get(filename, manifest.get("source_sha256"))
-
-
-def _checked_hash(path: Path, expected: str | None, repo: str) -> str:
+def _checked_hash(path: Path, expected: str | None, repo: str, pins: Pins) -> str:
     """SHA-256 of a downloaded file, refused when it is not the expected one."""
     found = sha256(path)
     if expected is not None and found != expected:
@@ -285,6 +291,6 @@ def _checked_hash(path: Path, expected: str | None, repo: str) -> str:
             f"{repo}: {path.name}",
             f"has SHA-256 {found}",
             str(expected),
-            "do not use it: find out why it changed, then correct the expected hash or delete the folder",
+            f"do not use it: find out why it changed, then correct the expected hash, or the entry in {pins.path}",
         )
     return found

@@ -20,13 +20,6 @@ from .models import build_fusion, build_model
 from .weights import FETCH, MANIFEST, read_tensors
 
 WEIGHTS, CONFIG = "pytorch_model.bin", "train_config.json"
-_STARTS = ("galaxyzoo", "in1k", "randinit")
-REPOSITORIES = tuple(
-    f"nabeelr/BTSbot-{architecture}-{start}{ending}"
-    for architecture in ("convnext-pico", "maxvit-tiny")
-    for start in _STARTS
-    for ending in ("", "-metadata")
-)
 # model_kind holds a timm name or the name of a hub repository.
 _ARCHITECTURES = (("maxvit_tiny", "maxvit_tiny"), ("convnext_pico", "convnext_pico"))
 

@@ -57,7 +57,8 @@ rule fetch_encoder:
     params:
         folder=subpath(output[0], parent=True),
         hub=lambda wildcards: SETTINGS["pretraining"][wildcards.pretraining]["hub"],
-        code=code_of("hub", "weights"),
+        pins=SETTINGS["pins"],  # no output, which Snakemake would delete before a rerun
+        code=code_of("hub", "pins", "weights"),
     script:
         "../scripts/fetch_encoder.py"
 
@@ -100,7 +101,8 @@ rule fetch_entrant:
     params:
         folder=subpath(output[0], parent=True),
         source=lambda wildcards: SETTINGS["entrants"][wildcards.entrant],
-        code=code_of("hub"),
+        pins=SETTINGS["pins"],
+        code=code_of("hub", "pins"),
     script:
         "../scripts/fetch_entrant.py"
 
