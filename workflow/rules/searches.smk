@@ -34,6 +34,7 @@ def tune_options(wildcards):
     options = {axis: run[axis] for axis in axes} | {"trials": search["trials"]}
     options |= {key.replace("_", "-"): search[key] for key in ("startup_trials", "warmup_epochs") if key in search}
     options |= {"workers": search.get("at_once", 4), "ranges": shlex.quote(canonical(search["ranges"]))}
+    options["code"] = TRAIN_CODE  # trials of other code are another search
     if run["pretraining"] != "none":
         options["encoder"] = encoder_folder(run)
     return " ".join(f"--{name} {value}" for name, value in options.items())

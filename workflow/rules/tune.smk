@@ -23,8 +23,7 @@ rule tune:
         search=f"{FOLDER}/checkpoints/tuning/{{cell}}",
         folder=subpath(output[0], parent=True),
         code=code_of("tuning", "tuning_command"),
-        trainer=TRAIN_CODE,  # trials of other code are another search
     shell:
         "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
         " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"
-        " --code {params.trainer} --search {params.search} --output {params.folder} > {log} 2>&1"
+        " --search {params.search} --output {params.folder} > {log} 2>&1"
