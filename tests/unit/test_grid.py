@@ -102,6 +102,8 @@ def test_unknown_architectures_are_named_with_their_neighbours():
 
 def test_pretrainings_are_defined():
     check_pretraining(["none", "galaxies"], {"galaxies": {"start": "fractals"}, "fractals": {}})
+    with pytest.raises(StudyError, match=r"pretraining\.a\.start: a starts from b starts from b"):
+        check_pretraining(["a"], {"a": {"start": "b"}, "b": {"start": "b"}})
     with pytest.raises(StudyError, match=r"grid\.pretraining: 'galaxys' is not defined"):
         check_pretraining(["galaxys"], {"galaxies": {}})
     with pytest.raises(StudyError, match=r"pretraining\.galaxies\.start: 'fractal' is not defined"):

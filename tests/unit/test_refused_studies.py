@@ -40,6 +40,7 @@ MISTYPED = [
     ("report.claims.without", "science_templte", "science_template"),
 ]
 IMPOSSIBLE = [
+    ("report.external", ["btsbot_score"], "none: the study has no column of data.keep_columns"),
     ("models.metadata.widths", [64], "two positive whole numbers"),
     ("models.joint.metadata_widths", [64, 8, 4], "two positive whole numbers"),
     ("models.cnn.channels", [16], "two positive whole numbers"),

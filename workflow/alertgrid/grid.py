@@ -124,6 +124,19 @@ def check_pretraining(names: Iterable[str], defined: Mapping[str, Mapping[str, A
         if name != "none" and name not in defined:
             remedy = f"define {name} under pretraining, or correct the name"
             raise StudyError(key, f"{name!r} is not defined", f"one of {['none', *defined]}", remedy)
+    for name in defined:
+        _check_chain(name, defined)
+
+
+def _check_chain(name: str, defined: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a pre-training that would start from itself."""
+    chain = [name]
+    while (start := defined[chain[-1]].get("start", "none")) != "none":
+        if start in chain:
+            found = " starts from ".join([*chain, start])
+            remedy = "start one of them from none, or from other weights"
+            raise StudyError(f"pretraining.{name}.start", found, "a chain with a first pre-training", remedy)
+        chain.append(start)
 
 
 def encoders_needed(grid: pd.DataFrame, pretraining: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:

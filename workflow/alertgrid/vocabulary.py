@@ -41,7 +41,7 @@ def check_words(settings: Mapping[str, Any], where: str) -> None:
     known = _known(settings)
     for key, word, kind in (*_keys(settings), *_values(settings)):
         if word not in known[kind]:
-            expected = f"one of {', '.join(known[kind])}"
+            expected = f"one of {', '.join(known[kind])}" if known[kind] else f"none: the study has no {kind}"
             raise StudyError(f"{where}.{key}", f"{word!r} is no known {kind}", expected, suggestion(word, known[kind]))
 
 
@@ -77,6 +77,7 @@ def _known(settings: Mapping[str, Any]) -> dict[str, list[str]]:
         "kind of inputs": list(INPUTS),
         "set of stamps": list(STAMP_SETS),
         "word of a cell": list(dict.fromkeys([ALL, *networks, *starts, *INPUTS, *STAMP_SETS, PERMUTED])),
+        "column of data.keep_columns": settings["data"].get("keep_columns", []),
         "network or pre-training": [ALL, *networks, *starts],
     }
 
@@ -111,5 +112,6 @@ def _values(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for key, kind in CLAIMS.items():
         words = claims.get(key, ())
         yield from ((f"report.claims.{key}", word, kind) for word in ([words] if isinstance(words, str) else words))
+    yield from (("report.external", name, "column of data.keep_columns") for name in report.get("external", ()))
     if "baseline" in report:
         yield "report.baseline", report["baseline"], "network"
