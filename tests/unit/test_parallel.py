@@ -92,6 +92,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(files, tmp_path):
     with pytest.raises(Interrupted, match="used up"):
         together(files, tmp_path / "parts", recipe={**recipe, "stop_margin_seconds": 0.0}, models=MODELS, deadline=1.0)
     assert list((tmp_path / "parts" / "checkpoints").glob("step-*.ckpt"))
+    # `status` counts the time of both devices.
+    assert read_json(tmp_path / "parts" / "checkpoints" / "progress.json")["devices"] == 2
     record = together(files, tmp_path / "parts", recipe=recipe, models=MODELS)
     assert record["resumed"] == 1
     same_run(tmp_path / "whole" / "out", tmp_path / "parts" / "out")
