@@ -16,6 +16,10 @@ def test_a_fusion_on_an_unknown_network_is_a_guess():
     assert rate_of(RATES, "resnet18", "fusion", "cuda")["kind"] == "guess"
 
 
+def test_a_fusion_keeps_the_parameters_of_its_branches():
+    assert rate_of(RATES, "convnext_pico", "fusion", "cuda")["parameters"] == 1000
+
+
 def test_a_missing_rate_is_refused():
     with pytest.raises(StudyError, match="no rate for resnet18"):
         rate_of(RATES, "resnet18", "image", "tpu")

@@ -35,7 +35,9 @@ def rate_of(rates: pd.DataFrame, architecture: str, inputs: str, device: str) ->
     image = _row(rates, architecture, "image", device)
     # The weaker of the two numbers says how far the estimate can be trusted.
     weaker = image if image["kind"] == "guess" else row
-    return {**row, "image_ms": image["ms_per_alert"], "kind": weaker["kind"], "source": weaker["source"]}
+    # A fusion keeps its branches; the table knows its head, records the whole.
+    whole = {"image_ms": image["ms_per_alert"], "parameters": max(row["parameters"], image["parameters"])}
+    return {**row, **whole, "kind": weaker["kind"], "source": weaker["source"]}
 
 
 def sized(architecture: str, input_size: str | int = "native") -> str:

@@ -25,8 +25,6 @@ def describe(plan: Plan) -> str:
     left = plan.tasks[~plan.tasks["done"]]
     hours, kind = left["hours"].sum(), "GPU-hours" if plan.device == "cuda" else "hours of CPU runs"
     total = plan.gpu_hours if plan.device == "cuda" else plan.tasks["hours"].sum()
-    guessed = left[left["basis"] == "guess"]
-    share = guessed["hours"].sum() / hours if hours else 0.0
     lines = [
         list_cells(plan.tasks),
         "",
@@ -34,11 +32,20 @@ def describe(plan: Plan) -> str:
         f"{hours:.2f} {kind} to come, {total:.2f} in all",
         f"{duration(plan.wall_seconds)} of wall time, {plan.concurrency} jobs at once (queueing not counted)",
         f"{plan.disk_bytes / 1e9:.2f} GB of disk for data and runs, and {plan.scratch_bytes / 1e9:.2f} GB on the way",
-        f"{share:.0%} of the hours to come rest on guesses ({len(guessed)} tasks), good to a factor of two or three:",
-        *(f"  {source}" for source in sorted(guessed["source"].unique())),
+        *_guesses(left),
         "Not counted: the time of making data, corpora and report.",
     ]
     return "\n".join(lines)
+
+
+def _guesses(left: pd.DataFrame) -> list[str]:
+    """How much of what is to come rests on guesses, and on which."""
+    guessed = left[left["basis"] == "guess"]
+    if guessed.empty:
+        return []
+    share = guessed["hours"].sum() / left["hours"].sum()
+    said = f"{share:.0%} of the hours to come rest on guesses ({len(guessed)} tasks), good to a factor of two or three:"
+    return [said, *(f"  {source}" for source in sorted(guessed["source"].unique()))]
 
 
 def list_cells(tasks: pd.DataFrame) -> str:
