@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import StudyError
@@ -25,7 +25,7 @@ class EncoderSpec:
     Parameters
     ----------
     name : str
-        Name on the grid's `architecture` axis.
+        Name on the grid's `architecture` axis, with its input size where one is asked for (`maxvit_tiny@224`).
     timm_name : str or None
         timm architecture; None for a network of this package.
     pretrainable : bool
@@ -63,19 +63,35 @@ _TABLE = (
 ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in _TABLE}
 
 
+def named_size(name: str) -> tuple[str, int | None]:
+    """Name of the network and the side in pixels it is asked for, as in `maxvit_tiny@224`; None without one."""
+    plain, at, side = name.partition("@")
+    if at and not side.isdigit():
+        raise StudyError(
+            f"architecture {name!r}", f"{side!r} is no number of pixels", "name@pixels", "correct the name"
+        )
+    return plain, int(side) if at else None
+
+
 def encoder_spec(name: str) -> EncoderSpec:
-    """Entry of an encoder, or a generic entry for any other timm name.
+    """Entry of an encoder, or a generic entry for any other timm name; `name@pixels` is the same at that input size.
 
     Raises
     ------
     StudyError
-        timm knows no such name (checked only where timm is installed; building the network checks it everywhere else).
+        timm knows no such name (checked only where timm is installed; building the network checks it everywhere else),
+        or the network takes stamps of its own size alone.
     """
-    if name in ENCODERS:
-        return ENCODERS[name]
-    if importlib.util.find_spec("timm") is not None:
-        _refuse_unknown(name)
-    return EncoderSpec(name, name, True, None, None, f"timm model {name}")
+    plain, side = named_size(name)
+    if plain not in ENCODERS and importlib.util.find_spec("timm") is not None:
+        _refuse_unknown(plain)
+    spec = ENCODERS.get(plain) or EncoderSpec(plain, plain, True, None, None, f"timm model {plain}")
+    if side is None:
+        return spec
+    if spec.timm_name is None:
+        expected = f"{plain}, which sees stamps as they are"
+        raise StudyError(f"architecture {name!r}", "takes no other input size", expected, "leave out the size")
+    return replace(spec, name=name, native_size=side, description=f"{spec.description}; at {side} pixels")
 
 
 def _refuse_unknown(name: str) -> None:

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from alertgrid.encoders import named_size
 from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
 from alertgrid.grid import check_architectures, check_pretraining, encoders_needed
@@ -53,7 +54,7 @@ def check_local_weights(pretraining, grid, where):
         for key in {"folder", "file"} & spec.keys():
             spec[key] = expand_path(str(spec[key]), f"{where}.{name}.{key}")
             for architecture in grid.loc[grid["pretraining"] == name, "architecture"].unique():
-                existing_paths({key: spec[key].replace("{architecture}", architecture)}, f"{where}.{name}")
+                existing_paths({key: spec[key].replace("{architecture}", named_size(architecture)[0])}, f"{where}.{name}")
 
 
 def resolve():
@@ -96,12 +97,12 @@ NO_NAME = "^$"  # a pattern that fits no wildcard, for studies without such enco
 
 
 wildcard_constraints:
-    cell=r"[\w.]+-\w+-(image|metadata|joint)(-\w+)*",
-    image=r"[\w.]+-\w+",
+    cell=r"[\w.@]+-\w+-(image|metadata|joint)(-\w+)*",
+    image=r"[\w.@]+-\w+",
     stamps=r"(-\w+)?",
     fraction=r"[\d.e-]+",
     seed=r"\d+",
-    architecture=r"[\w.]+",
+    architecture=r"[\w.@]+",
     pretraining=r"\w+",
     entrant=r"[\w.]+",
 
@@ -152,7 +153,7 @@ def corpus_files(wildcards):
 def local_weights(wildcards):
     """File or folder of the local weights of an encoder."""
     spec = SETTINGS["pretraining"][wildcards.pretraining]
-    return (spec.get("folder") or spec["file"]).replace("{architecture}", wildcards.architecture)
+    return (spec.get("folder") or spec["file"]).replace("{architecture}", named_size(wildcards.architecture)[0])
 
 
 def local_files(wildcards):

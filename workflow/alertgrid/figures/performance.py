@@ -25,6 +25,7 @@ from .words import (
 ROW = 0.2  # inch per cell
 KINDS = {
     "baseline": "Against the baseline",
+    "size": "What another input size buys",
     "pretraining": "What pre-training buys",
     "stamps": "What each stamp buys",
     "inputs": "What the metadata buy",

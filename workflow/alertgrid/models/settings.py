@@ -9,6 +9,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from ..encoders import named_size
 from ..errors import StudyError
 
 NORMALISATIONS = ("l2", "unit", "imagenet", "sigma3")
@@ -40,8 +41,8 @@ _CNN_KEYS = {"configuration", *CNN_CONFIGURATIONS["production"]}
 def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Complete settings of one architecture.
 
-    Later ones win: the defaults, `settings`, what the architecture is defined with, and under `architectures` in
-    `settings` the section of that name.
+    Later ones win: the defaults, `settings`, what the architecture is defined with, under `architectures` in `settings`
+    the section of that name, and the input size in the name itself (`maxvit_tiny@224`).
 
     Returns
     -------
@@ -60,6 +61,8 @@ def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = Non
     _update(resolved, given, "models")
     _update(resolved, _OWN.get(architecture, {}), "models")
     _update(resolved, overrides, f"models.architectures.{architecture}")
+    if side := named_size(architecture)[1]:
+        resolved["input_size"] = side
     resolved["cnn"] = _cnn(resolved["cnn"])
     _check(resolved)
     return resolved

@@ -42,7 +42,7 @@ def rate_of(rates: pd.DataFrame, architecture: str, inputs: str, device: str) ->
 
 def sized(architecture: str, input_size: str | int = "native") -> str:
     """Name of a network in the rates: `maxvit_tiny@224` where stamps are resized."""
-    return architecture if input_size == "native" else f"{architecture}@{input_size}"
+    return architecture if input_size == "native" or "@" in architecture else f"{architecture}@{input_size}"
 
 
 def _row(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:

@@ -57,7 +57,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_N_ALERTS,
     },
     "differences": {
-        "kind": ("", "what is compared: baseline, pretraining, stamps, inputs, external"),
+        "kind": ("", "what is compared: baseline, pretraining, size (of the input), stamps, inputs, external"),
         **_KEY,
         "reference": ("", "cell that is subtracted"),
         **_METRIC,

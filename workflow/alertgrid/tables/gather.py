@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import Group, Interval, contrast, holm, scale_of
+from ..encoders import named_size
 from ..multiplier import Bootstrap, data_multiplier
 from .evaluate import CellResult
 
@@ -114,6 +115,9 @@ def _references(axes: dict[str, str], study: Study, baseline: str) -> Iterator[t
             other = study.cells.at[name, "pretraining"]
             if other == "none" or other > axes["pretraining"]:
                 yield "pretraining", name
+    plain, side = named_size(axes["architecture"])
+    if side:
+        yield from (("size", name) for name in study.find(**{**axes, "architecture": plain}))
     if axes["stamps"] != "all":
         yield from (("stamps", name) for name in study.find(**{**axes, "stamps": "all"}))
     if axes["inputs"] in ("fusion", "joint"):
