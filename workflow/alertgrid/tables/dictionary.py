@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from .recorded import explained
+
 _KEY = {
     "cell": ("", "architecture-pretraining-inputs[-stamps][-permuted]; an external entrant's name"),
     "fraction": ("", "share of the training sources, in (0, 1]"),
@@ -250,13 +252,6 @@ def data_dictionary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for table, frame in tables.items():
         for column in frame:
-            unit, meaning = SCHEMAS[table].get(column, _other(column))
+            unit, meaning = SCHEMAS[table].get(column) or explained(column)
             rows.append((table, column, unit, meaning))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
-
-
-def _other(column: str) -> tuple[str, str]:
-    """Unit and meaning of a column that a record brought along: units stand in the name."""
-    units = {"_seconds": "s", "_bytes": "bytes", "_per_second": "1/s", "_ms": "ms", "_mb": "MiB", "_joules": "J"}
-    unit = next((unit for ending, unit in units.items() if column.endswith(ending)), "")
-    return unit, f"`{column}` as in the record it was read from"
