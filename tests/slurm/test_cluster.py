@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from alertgrid import tuning
+from alertgrid.tuning import search as tuning
 from lab import HERE, ROOT, jobs_below, slurm, wait_until
 
 

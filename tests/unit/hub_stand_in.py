@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub: local files behind the functions that `alertgrid.hub` calls."""
+"""A stand-in for the Hugging Face hub: local files behind the functions that `weights.hub` calls."""
 
 import json
 from pathlib import Path

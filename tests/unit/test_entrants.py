@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from alertgrid import published
 from alertgrid.dataset import open_stamps, read_catalogue, read_metadata
 from alertgrid.entrants import predict_published
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json, sha256, write_json
 from alertgrid.predictions import read_predictions
 from alertgrid.tables.records import read_entrant
+from alertgrid.weights import published
 from published_models import CNN, fusion, put, upstream
 from toy_training import write_toy
 

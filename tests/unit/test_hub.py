@@ -6,10 +6,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
-from alertgrid import hub, pins, weights
+from alertgrid import weights
 from alertgrid.encoders import build_encoder
 from alertgrid.errors import StudyError
 from alertgrid.files import sha256
+from alertgrid.weights import hub, pins
 from encoder_stand_in import TINY, network
 from hub_stand_in import COMMIT
 from huggingface_hub import errors as hub_errors

@@ -9,10 +9,10 @@ import json
 import pytest
 import timm
 import torch
-from alertgrid import hub, pins, published
 from alertgrid.columns import METADATA_COLUMNS
 from alertgrid.errors import StudyError
 from alertgrid.models import FusionModel
+from alertgrid.weights import hub, pins, published
 from published_models import CASES, CNN, COMBINED, CONVNEXT, META, Writer, fusion, put, upstream, upstream_image
 from torch.nn import functional
 

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from alertgrid.errors import StudyError
 from alertgrid.grid import expand_grid
-from alertgrid.search_space import check_tuning, searched_cells
 from alertgrid.settings import resolve_study
 from alertgrid.training.tuned import apply_best
+from alertgrid.tuning.search_space import check_tuning, searched_cells
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

@@ -2,9 +2,11 @@
 
 import optuna
 import pytest
-from alertgrid import searches, status, tuning
+from alertgrid import status
 from alertgrid.files import write_json, write_text
 from alertgrid.plan.recorded import read_records
+from alertgrid.tuning import searches
+from alertgrid.tuning.journal import Search
 
 CELL = "convnext_pico-none-image"
 HOUR = 3600.0
@@ -16,7 +18,7 @@ def study(tmp_path):
     folder = tmp_path / "results" / "toy"
     write_text(folder / "grid.csv", "run\na-none-image/f1/s0\n")
     journal = folder / "checkpoints" / "tuning" / CELL / "0123abcd"
-    search = tuning.Search(journal, {"training.learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}}).open()
+    search = Search(journal, {"training.learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}}).open()
     search.set_user_attr("trials", 5)
     for state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, None):
         trial = search.ask()

@@ -7,9 +7,12 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
-from alertgrid import tuning
 from alertgrid.errors import StudyError
 from alertgrid.locks import hold
+from alertgrid.tuning.journal import Search, suggest
+from alertgrid.tuning.results import importance_table
+from alertgrid.tuning.search import _check, _shares, tune
+from alertgrid.tuning.worker import Worker
 from optuna.trial import FixedTrial, TrialState
 
 RANGES = {
@@ -77,7 +80,7 @@ class Broken(Bowl):
 @pytest.fixture
 def search(tmp_path):
     """A search in a folder of its own."""
-    return tuning.Search(tmp_path / "search", RANGES, seed=1, startup_trials=4, warmup_epochs=1)
+    return Search(tmp_path / "search", RANGES, seed=1, startup_trials=4, warmup_epochs=1)
 
 
 def table(search):
@@ -88,7 +91,7 @@ def table(search):
 def test_settings_are_drawn_within_their_ranges_and_nested():
     names = {"training.learning_rate": 1e-3, "models.head.dropout": 0.1, "training.batch_size": "64"}
     trial = FixedTrial({**names, "models.head.widths": "[16]", "training.warmup_epochs": 2})
-    settings = tuning.suggest(trial, RANGES)
+    settings = suggest(trial, RANGES)
     assert settings == {
         "training": {"learning_rate": 1e-3, "batch_size": 64, "warmup_epochs": 2},
         "models": {"head": {"dropout": 0.1, "widths": [16]}},
@@ -96,7 +99,7 @@ def test_settings_are_drawn_within_their_ranges_and_nested():
 
 
 def test_a_search_finds_the_bottom_prunes_and_says_what_mattered(search):
-    study = tuning.tune(search, Bowl(), trials=30, cluster="debug")
+    study = tune(search, Bowl(), trials=30, cluster="debug")
     best = yaml.safe_load((search.folder / "best.yaml").read_text())
     assert best["value"] == study.best_value < 0.3
     assert best["settings"]["models"]["head"]["widths"] == [16]
@@ -111,28 +114,28 @@ def test_a_search_finds_the_bottom_prunes_and_says_what_mattered(search):
 
 
 def test_one_worker_repeats_itself_with_the_same_seed(search, tmp_path):
-    other = tuning.Search(tmp_path / "other", RANGES, seed=1, startup_trials=4, warmup_epochs=1)
+    other = Search(tmp_path / "other", RANGES, seed=1, startup_trials=4, warmup_epochs=1)
     for one in (search, other):
-        tuning.tune(one, Bowl(), trials=12, cluster="debug")
+        tune(one, Bowl(), trials=12, cluster="debug")
     volatile = ["seconds"]
     pd.testing.assert_frame_equal(table(search).drop(columns=volatile), table(other).drop(columns=volatile))
 
 
 def test_a_second_start_adds_only_what_is_missing(search):
-    tuning.tune(search, Bowl(), trials=3, cluster="debug")
-    tuning.tune(search, Bowl(), trials=5, cluster="debug")
+    tune(search, Bowl(), trials=3, cluster="debug")
+    tune(search, Bowl(), trials=5, cluster="debug")
     assert len(table(search)) == 5
-    tuning.tune(search, Bowl(), trials=5, cluster="debug")
+    tune(search, Bowl(), trials=5, cluster="debug")
     assert len(table(search)) == 5
 
 
 def test_a_dead_worker_s_trial_goes_on_in_its_folder(search):
     study = search.open()
-    worker = tuning.Worker(search, Killed(), 4, 0)
+    worker = Worker(search, Killed(), 4, 0)
     with pytest.raises(KeyboardInterrupt):
         worker()
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE, TrialState.RUNNING]
-    tuning.tune(search, Killed(), trials=4, cluster="debug")
+    tune(search, Killed(), trials=4, cluster="debug")
     trials = table(search)
     assert trials["state"].tolist().count("replaced") == 1
     assert (trials["state"] != "replaced").sum() == 4
@@ -143,7 +146,7 @@ def test_a_dead_worker_s_trial_goes_on_in_its_folder(search):
 
 
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(search):
-    tuning.tune(search, Broken(), trials=8, cluster="debug")
+    tune(search, Broken(), trials=8, cluster="debug")
     failed = table(search).query("state == 'fail'")
     assert 0 < len(failed) < 8
     assert (failed["error"] == "ValueError: out of memory").all()
@@ -151,32 +154,32 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(search):
 
 def test_a_search_without_success_is_an_error(search):
     with pytest.raises(StudyError, match=r"no trial succeeded: \['ValueError: out of memory'\]"):
-        tuning.tune(search, Broken(always=True), trials=2, cluster="debug")
+        tune(search, Broken(always=True), trials=2, cluster="debug")
 
 
 def test_two_searches_in_one_folder_are_refused(search):
     with hold(search.folder / "lock.json", "tuning"), pytest.raises(StudyError, match="already under way"):
-        tuning.tune(search, Bowl(), trials=1, cluster="debug")
+        tune(search, Bowl(), trials=1, cluster="debug")
 
 
 def test_a_lost_worker_is_an_error(search):
     with pytest.raises(StudyError, match="a worker was lost: gone"):
-        tuning._check(search, search.open(), [1, RuntimeError("gone")])
+        _check(search, search.open(), [1, RuntimeError("gone")])
 
 
 def test_importance_needs_two_different_values(search):
     study = search.open()
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    assert tuning.importance_table(study).empty
+    assert importance_table(study).empty
 
 
 def test_shares_add_up():
-    assert tuning._shares(7, 3) == [3, 2, 2]
-    assert tuning._shares(-1, 2) == [0, 0]
+    assert _shares(7, 3) == [3, 2, 2]
+    assert _shares(-1, 2) == [0, 0]
 
 
 def test_workers_share_one_journal_and_survive_a_time_limit(search, child_path):
-    tuning.tune(search, Interrupted(), trials=6, workers=2, cluster="local")
+    tune(search, Interrupted(), trials=6, workers=2, cluster="local")
     trials = table(search)
     assert (trials["state"] != "replaced").sum() == 6
     assert trials["state"].tolist().count("replaced") == (search.folder / "trials/t2/warned").exists() == 1
@@ -196,9 +199,9 @@ class Unlucky(Bowl):
 
 def test_trials_that_failed_go_on_at_the_next_start(search):
     with pytest.raises(StudyError, match="No space left") as refusal:
-        tuning.tune(search, Unlucky(full=True), trials=3, cluster="debug")
+        tune(search, Unlucky(full=True), trials=3, cluster="debug")
     assert str(search.folder) in refusal.value.remedy
-    tuning.tune(search, Unlucky(full=False), trials=3, cluster="debug")
+    tune(search, Unlucky(full=False), trials=3, cluster="debug")
     trials = table(search)
     assert trials["state"].tolist()[:3] == ["replaced"] * 3
     assert set(trials["state"][3:]) <= {"complete", "pruned"}
@@ -208,10 +211,10 @@ def test_trials_that_failed_go_on_at_the_next_start(search):
 
 def test_within_a_start_a_failed_trial_is_not_tried_again(search):
     with pytest.raises(StudyError, match="no trial succeeded"):
-        tuning.tune(search, Broken(always=True), trials=2, cluster="debug")
+        tune(search, Broken(always=True), trials=2, cluster="debug")
     assert len(search.open().get_trials()) == 2
     with pytest.raises(StudyError, match="no trial succeeded"):
-        tuning.tune(search, Broken(always=True), trials=2, cluster="debug")
+        tune(search, Broken(always=True), trials=2, cluster="debug")
     assert len(search.open().get_trials()) == 4
 
 
@@ -226,8 +229,8 @@ class Told(Bowl):
 
 def test_a_worker_that_is_asked_to_end_leaves_its_trial_open(search, child_path):
     with pytest.raises(StudyError, match="a worker was lost"):
-        tuning.tune(search, Told(), trials=3, cluster="local")
+        tune(search, Told(), trials=3, cluster="local")
     assert (search.folder / "trials/t1/epochs").read_text().split() == list("012")
-    tuning.tune(search, Told(), trials=3, cluster="local")
+    tune(search, Told(), trials=3, cluster="local")
     assert table(search)["state"].tolist().count("replaced") == 1
     assert (search.folder / "trials/t1/epochs").read_text().split()[:4] == list("0123")

@@ -11,11 +11,13 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
-from alertgrid import tuning, tuning_command
 from alertgrid.errors import Interrupted
 from alertgrid.figures.tuning import write_tuning_figures
 from alertgrid.files import read_json
 from alertgrid.launch.profile import read_profile
+from alertgrid.tuning import command
+from alertgrid.tuning.journal import Search
+from alertgrid.tuning.worker import Worker
 from toy_training import MODELS, RECIPE, write_toy
 
 PROFILES = Path(__file__).resolve().parents[2] / "profiles"
@@ -28,7 +30,7 @@ RANGES = {
 def options(*words):
     """Parsed options of the command."""
     parser = argparse.ArgumentParser()
-    tuning_command.add_tune_arguments(parser)
+    command.add_tune_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -45,7 +47,7 @@ def words(tmp_path):
 
 
 def test_a_search_trains_with_the_drawn_settings(words, tmp_path, capsys):
-    assert tuning_command.run_tune(options(*words)) == 0
+    assert command.run_tune(options(*words)) == 0
     folder = tmp_path / "tuning"
     best = yaml.safe_load((folder / "best.yaml").read_text())
     trials = pd.read_csv(folder / "trials.csv")
@@ -66,7 +68,7 @@ def test_every_epoch_is_reported_and_a_hopeless_trial_leaves_no_checkpoint(words
         if epoch == 2 and settings["training"]["learning_rate"] < 1e-8:
             raise optuna.TrialPruned
 
-    objective = tuning_command._objective(options(*words))
+    objective = command._objective(options(*words))
     settings = {"training": {"learning_rate": 0.01}}
     value = objective(settings, tmp_path / "good", report)
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
@@ -81,19 +83,19 @@ def test_every_epoch_is_reported_and_a_hopeless_trial_leaves_no_checkpoint(words
 
 def test_other_settings_are_another_search(words, tmp_path):
     search = ["--search", str(tmp_path / "searches"), "--trials", "1"]
-    assert tuning_command.run_tune(options(*words, *search)) == 0
-    assert tuning_command.run_tune(options(*words, *search)) == 0
+    assert command.run_tune(options(*words, *search)) == 0
+    assert command.run_tune(options(*words, *search)) == 0
     assert len(list((tmp_path / "searches").iterdir())) == 1
     assert len(pd.read_csv(tmp_path / "tuning" / "trials.csv")) == 1
     narrower = json.dumps({"training.learning_rate": {"low": 1e-3, "high": 1e-2}})
-    assert tuning_command.run_tune(options(*words, *search, "--ranges", narrower)) == 0
+    assert command.run_tune(options(*words, *search, "--ranges", narrower)) == 0
     assert len(list((tmp_path / "searches").iterdir())) == 2
 
 
 def identity(*words):
     """Name of the folder of a search."""
     given = options(*words)
-    return tuning_command._identity(tuning_command._objective(given), given)
+    return command._identity(command._objective(given), given)
 
 
 def test_a_search_is_known_by_its_alerts_and_its_code(words, tmp_path):
@@ -110,9 +112,9 @@ def nothing(epoch, value):
 
 
 def test_a_trial_stops_before_the_end_of_its_job_and_goes_on_from_its_last_step(words, tmp_path, monkeypatch):
-    objective = tuning_command._objective(options(*words))
+    objective = command._objective(options(*words))
     undisturbed = objective({}, tmp_path / "undisturbed", nothing)
-    monkeypatch.setattr(tuning_command, "end_of_job", lambda: time.time() + 10)  # within the margin of 60 s
+    monkeypatch.setattr(command, "end_of_job", lambda: time.time() + 10)  # within the margin of 60 s
     with pytest.raises(Interrupted, match=r"time given to this run is used up; saved at epoch 1, step 1 "):
         objective({}, tmp_path / "trial", nothing)
     monkeypatch.undo()
@@ -131,7 +133,7 @@ def test_a_trial_saves_before_submitit_hears_its_warning(words, tmp_path):
     heard, before = [], signal.signal(signal.SIGUSR2, requeue)
     try:
         with pytest.raises(Interrupted, match="SIGUSR2 received"):
-            tuning_command._objective(options(*words))({}, tmp_path / "trial", warn)
+            command._objective(options(*words))({}, tmp_path / "trial", warn)
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert len(heard) == 1
@@ -139,7 +141,7 @@ def test_a_trial_saves_before_submitit_hears_its_warning(words, tmp_path):
 
 
 def test_the_importance_is_drawn_or_its_absence_explained(words, tmp_path):
-    tuning_command.run_tune(options(*words))
+    command.run_tune(options(*words))
     captions = read_json(tmp_path / "tuning" / "captions.json")["figures"]
     figure = captions["tuning_metadata_net-none-metadata"]
     assert {path.name for path in (tmp_path / "tuning").glob("*.p??")} >= set(figure["files"])
@@ -150,22 +152,22 @@ def test_the_importance_is_drawn_or_its_absence_explained(words, tmp_path):
 
 
 def test_an_interrupted_trial_stays_open_and_goes_on(words, tmp_path, monkeypatch):
-    train = tuning_command.TrainingObjective.__call__
+    train = command.TrainingObjective.__call__
 
     def stop(*given):
         raise Interrupted("SIGTERM received")
 
-    monkeypatch.setattr(tuning_command.TrainingObjective, "__call__", stop)
-    worker = tuning.Worker(
-        tuning.Search(tmp_path / "tuning", RANGES),
-        tuning_command.TrainingObjective(tmp_path, tmp_path, {}, {}, {}),
+    monkeypatch.setattr(command.TrainingObjective, "__call__", stop)
+    worker = Worker(
+        Search(tmp_path / "tuning", RANGES),
+        command.TrainingObjective(tmp_path, tmp_path, {}, {}, {}),
         share=1,
         number=0,
     )
     with pytest.raises(Interrupted):
         worker()
-    monkeypatch.setattr(tuning_command.TrainingObjective, "__call__", train)
-    tuning_command.run_tune(options(*words))
+    monkeypatch.setattr(command.TrainingObjective, "__call__", train)
+    command.run_tune(options(*words))
     trials = pd.read_csv(tmp_path / "tuning" / "trials.csv")
     assert trials["state"].tolist() == ["replaced", "complete", "complete", "complete"]
     assert trials.loc[1, "folder"] == trials.loc[0, "folder"] == "t0"
@@ -173,18 +175,18 @@ def test_an_interrupted_trial_stays_open_and_goes_on(words, tmp_path, monkeypatc
 
 def test_the_workflow_says_what_a_trial_asks_of_slurm(words):
     trial = {"partition": "gpu", "gres": "gpu:1", "mem_mb": 48000, "runtime": 240, "account": "a"}
-    cluster, asked = tuning_command._place(options(*words, "--trial", json.dumps(trial)))
+    cluster, asked = command._place(options(*words, "--trial", json.dumps(trial)))
     assert cluster == "debug"
     slurm = {"slurm_partition": "gpu", "slurm_gres": "gpu:1", "slurm_account": "a"}
     assert asked == slurm | {"mem_gb": 48.0, "timeout_min": 240, "cpus_per_task": 1}
     words.remove("--cluster")
     words.remove("debug")
-    assert tuning_command._place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
-    assert tuning_command._place(options(*words, "--trial", "{}"))[0] == "local"
+    assert command._place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
+    assert command._place(options(*words, "--trial", "{}"))[0] == "local"
 
 
 def test_workers_ask_for_what_the_profile_s_trainings_ask(words):
-    asked = tuning_command._parameters(options(*words), read_profile(PROFILES / "slurm"))
+    asked = command._parameters(options(*words), read_profile(PROFILES / "slurm"))
     expected = {"timeout_min": 240, "mem_gb": 16.0, "cpus_per_task": 1}
     assert asked == expected | {"slurm_partition": "gpu", "slurm_gres": "gpu:1"}
-    assert tuning_command._parameters(options(*words), read_profile(PROFILES / "local")) == expected
+    assert command._parameters(options(*words), read_profile(PROFILES / "local")) == expected

@@ -5,10 +5,11 @@ import os
 import pytest
 import timm
 import torch
-from alertgrid import local_weights, weights
+from alertgrid import weights
 from alertgrid.encoders import ENCODERS, build_encoder
 from alertgrid.errors import StudyError
 from alertgrid.models import build_model
+from alertgrid.weights import local
 from encoder_stand_in import TINY, network
 from hub_stand_in import COMMIT
 from safetensors.torch import load_file, save_file
@@ -145,7 +146,7 @@ def test_local_weights(layout, tmp_path):
     path = tmp_path / "given" / ("model.safetensors" if layout != "pickle" else "weights.pth")
     save_file(state, path) if layout != "pickle" else torch.save(state, path)
     given = path.parent if layout == "folder" else path
-    manifest = local_weights.import_encoder(tmp_path / "encoder", given, architecture=TINY, trained_on=["my survey"])
+    manifest = local.import_encoder(tmp_path / "encoder", given, architecture=TINY, trained_on=["my survey"])
     assert (manifest["origin"], manifest["label"]) == (f"local:{path.name}", "my survey")
     loaded = load_file(tmp_path / "encoder" / "model.safetensors")
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
@@ -156,16 +157,16 @@ def test_an_encoder_folder_keeps_its_history(tmp_path):
     chain = ["ImageNet", "Galaxy Zoo"]
     write = {"architecture": TINY, "trained_on": chain, **facts}
     weights.write_encoder_folder(tmp_path / "given", encoder_weights(), **write)
-    manifest = local_weights.import_encoder(tmp_path / "encoder", tmp_path / "given", architecture=TINY)
+    manifest = local.import_encoder(tmp_path / "encoder", tmp_path / "given", architecture=TINY)
     assert manifest["label"] == "ImageNet -> Galaxy Zoo"
     assert (manifest["origin"], manifest["imported_from"]) == ("hub:a/b", "local:given")
     with pytest.raises(StudyError, match="trained_on is"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path / "given", architecture=TINY, trained_on=["Galaxy Zoo"])
+        local.import_encoder(tmp_path / "e", tmp_path / "given", architecture=TINY, trained_on=["Galaxy Zoo"])
     with pytest.raises(StudyError, match="architecture is"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path / "given", architecture="resnet18")
+        local.import_encoder(tmp_path / "e", tmp_path / "given", architecture="resnet18")
     (tmp_path / "given" / "model.safetensors").write_bytes(b"changed")
     with pytest.raises(StudyError, match="has SHA-256"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path / "given", architecture=TINY)
+        local.import_encoder(tmp_path / "e", tmp_path / "given", architecture=TINY)
     assert not (tmp_path / "e").exists()
 
 
@@ -177,15 +178,15 @@ def encoder_weights():
 def test_local_weights_that_do_not_fit_or_say_nothing_are_refused(tmp_path):
     save_file(encoder_weights(), tmp_path / "model.safetensors")
     with pytest.raises(StudyError, match="does not say what it was trained on"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path, architecture=TINY)
+        local.import_encoder(tmp_path / "e", tmp_path, architecture=TINY)
     with pytest.raises(StudyError, match="keys"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path, architecture="resnet18", trained_on=["x"])
+        local.import_encoder(tmp_path / "e", tmp_path, architecture="resnet18", trained_on=["x"])
     (tmp_path / "config.json").write_text('{"architecture": "resnet18"}')
     with pytest.raises(StudyError, match="architecture is 'resnet18'"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path, architecture=TINY, trained_on=["x"])
+        local.import_encoder(tmp_path / "e", tmp_path, architecture=TINY, trained_on=["x"])
     assert not (tmp_path / "e").exists()
 
 
 def test_an_absent_local_file_is_named(tmp_path):
     with pytest.raises(StudyError, match="nothing_here"):
-        local_weights.import_encoder(tmp_path / "e", tmp_path / "nothing_here", architecture=TINY, trained_on=["x"])
+        local.import_encoder(tmp_path / "e", tmp_path / "nothing_here", architecture=TINY, trained_on=["x"])

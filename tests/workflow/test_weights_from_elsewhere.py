@@ -67,7 +67,7 @@ sys.path.append("tests/unit")
 import hub_stand_in
 
 hub_stand_in.install("hub")
-from alertgrid.hub"""
+from alertgrid.weights.hub"""
 
 
 def publish(project, seed: int, commit: str) -> None:
@@ -83,7 +83,7 @@ def publish(project, seed: int, commit: str) -> None:
 def test_a_second_fetch_gets_the_bytes_of_the_first_or_none(fresh):
     hub = "hub: {repo: somebody/encoder, revision: main, filename: weights.bin, trained_on: [ImageNet]}"
     use_weights(fresh, hub)
-    fresh.edit("workflow/scripts/fetch_encoder.py", "from alertgrid.hub", STAND_IN)
+    fresh.edit("workflow/scripts/fetch_encoder.py", "from alertgrid.weights.hub", STAND_IN)
     first, later = "a" * 40, "b" * 40
     publish(fresh, 1, first)
     target = "results/toy/encoders/test_convnext-mine/manifest.json"

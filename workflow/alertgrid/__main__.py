@@ -18,7 +18,7 @@ COMMANDS = {
     "pretrain": ("alertgrid.pretraining.command", "pre-train one encoder, or go on with it"),
     "status": ("alertgrid.status", "what every run of a study is doing"),
     "plan": ("alertgrid.plan.command", "what a study will cost, before it is started"),
-    "tune": ("alertgrid.tuning_command", "search the hyperparameters of one architecture"),
+    "tune": ("alertgrid.tuning.command", "search the hyperparameters of one architecture"),
     "compare": ("alertgrid.compare.command", "compare two finished studies cell by cell, before and after"),
     "export": ("alertgrid.export.command", "write a finished run as ONNX, checked against its network"),
     "resume": ("alertgrid.launch.command", "go on after the controller died, submitting nothing twice"),

@@ -15,11 +15,11 @@ from .files import read_json, sha256, write_json
 from .models import count_parameters
 from .predictions import write_predictions
 from .progress import Progress
-from .published import CONFIG, WEIGHTS, load_published
 from .training.data import data_hashes
 from .training.hardware import arithmetic, choose_device, peak_memory
 from .training.records import git_revision, hardware, versions
 from .weights import MANIFEST
+from .weights.published import CONFIG, WEIGHTS, load_published
 
 
 def predict_published(

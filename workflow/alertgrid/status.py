@@ -21,7 +21,7 @@ import pandas as pd
 from . import locks
 from .errors import StudyError
 from .files import read_json
-from .searches import SearchState, read_searches
+from .tuning.searches import SearchState, read_searches
 
 STATES = ("done", "running", "waiting", "stopped", "failed")
 # What the last lines of a log that ended in an error hold: our own message, Python's, the C library's.

@@ -17,7 +17,7 @@ from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
 from alertgrid.grid import check_architectures, check_pretraining, encoders_needed
 from alertgrid.launch import guard
-from alertgrid.search_space import check_tuning, searched_cells
+from alertgrid.tuning.search_space import check_tuning, searched_cells
 from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
 from alertgrid.vocabulary import unused_keys
 
@@ -117,7 +117,7 @@ def code_of(*modules):
 
 
 TRAIN_CODE = code_of(
-    "training", "models", "encoders", "weights", "checkpoints", "dataset", "predictions", "splits", "ranking"
+    "training", "models", "encoders", "weights/folder", "checkpoints", "dataset", "predictions", "splits", "ranking"
 )
 
 

@@ -37,7 +37,7 @@ rule pretrain:
         models=pretraining_models,
         checkpoints=f"{FOLDER}/checkpoints/encoders/{{architecture}}-{{pretraining}}",
         folder=subpath(output[0], parent=True),
-        code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights", "checkpoints"),
+        code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights/folder", "checkpoints"),
     shell:
         "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
         " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder} --code {params.code}"
@@ -58,7 +58,7 @@ rule fetch_encoder:
         folder=subpath(output[0], parent=True),
         hub=lambda wildcards: SETTINGS["pretraining"][wildcards.pretraining]["hub"],
         pins=SETTINGS["pins"],  # no output, which Snakemake would delete before a rerun
-        code=code_of("hub", "pins", "weights"),
+        code=code_of("weights"),
     script:
         "../scripts/fetch_encoder.py"
 
@@ -83,7 +83,7 @@ rule import_encoder:
             for key, value in SETTINGS["pretraining"][wildcards.pretraining].items()
             if key in ("trained_on", "licence", "normalisation")
         },
-        code=code_of("local_weights", "weights"),
+        code=code_of("weights/local", "weights/folder"),
     script:
         "../scripts/import_encoder.py"
 
@@ -102,7 +102,7 @@ rule fetch_entrant:
         folder=subpath(output[0], parent=True),
         source=lambda wildcards: SETTINGS["entrants"][wildcards.entrant],
         pins=SETTINGS["pins"],
-        code=code_of("hub", "pins"),
+        code=code_of("weights"),
     script:
         "../scripts/fetch_entrant.py"
 
@@ -123,7 +123,7 @@ rule predict_entrant:
     params:
         model=lambda wildcards, input: str(Path(input.model[0]).parent),
         folder=subpath(output[0], parent=True),
-        code=code_of("entrants", "published", "models", "encoders", "predictions"),
+        code=code_of("entrants", "weights/published", "models", "encoders", "predictions"),
     script:
         "../scripts/predict_entrant.py"
 

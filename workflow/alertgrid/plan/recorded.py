@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json
-from ..searches import read_searches
+from ..tuning.searches import read_searches
 
 # Folders of the records of runs below a study's folder, and the record's place in the folder of a run; what the trainer
 # kept of a failed job counts too.

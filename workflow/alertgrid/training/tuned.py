@@ -21,7 +21,7 @@ def apply_best(path: str | Path, training: Mapping[str, Any], models: Mapping[st
     Parameters
     ----------
     path : path
-        best.yaml of `tuning.write_results`.
+        best.yaml of `tuning.results`.
     training, models : mapping
         As the study states them.
 

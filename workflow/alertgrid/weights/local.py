@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import StudyError
-from .files import atomic_path, read_json, sha256, write_json
-from .weights import CONFIG, MANIFEST, MODEL, encoder_state, read_manifest, read_tensors, write_encoder_folder
+from ..errors import StudyError
+from ..files import atomic_path, read_json, sha256, write_json
+from .folder import CONFIG, MANIFEST, MODEL, encoder_state, read_manifest, read_tensors, write_encoder_folder
 
 
 def import_encoder(

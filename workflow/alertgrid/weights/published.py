@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .columns import METADATA_COLUMNS
-from .errors import StudyError
-from .files import read_json, sha256
-from .models import build_fusion, build_model
-from .weights import FETCH, MANIFEST, read_tensors
+from ..columns import METADATA_COLUMNS
+from ..errors import StudyError
+from ..files import read_json, sha256
+from ..models import build_fusion, build_model
+from .folder import FETCH, MANIFEST, read_tensors
 
 WEIGHTS, CONFIG = "pytorch_model.bin", "train_config.json"
 # model_kind holds a timm name or the name of a hub repository.

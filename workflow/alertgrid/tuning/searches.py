@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .files import read_json
+from ..files import read_json
 
 SEARCHES = "checkpoints/tuning"  # of the journals, below the study's folder: {cell}/{what is searched}
 RESULTS = "tuning"  # of what was found
@@ -55,7 +55,7 @@ def _from_journal(journal: Path, cell: str, count: int) -> SearchState:
     """What a journal and the folders of its trials tell."""
     import optuna  # takes a second, which only studies with a search need
 
-    from .tuning import settled
+    from .journal import settled
 
     backend = optuna.storages.journal.JournalFileBackend(str(journal))
     try:

@@ -1,6 +1,6 @@
-"""Where do initial weights come from? The encoder folder: model.safetensors, config.json, manifest.json.
+"""How are initial weights kept? In an encoder folder: model.safetensors, config.json, manifest.json.
 
-A folder is written from a hub model at a pinned revision (`hub`), from local files (`local_weights`), or by a
+A folder is written from a hub model at a pinned revision (`hub`), from local files (`local`), or by a
 pre-training of ours (`pretraining`).
 Loading is strict: hash, architecture and every key must agree, so that random weights never pass for trained ones.
 Pickled files are read with `weights_only=True` and rewritten as safetensors.
@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from .errors import StudyError
-from .files import atomic_path, read_json, sha256, write_json
+from ..errors import StudyError
+from ..files import atomic_path, read_json, sha256, write_json
 
 MODEL, CONFIG, MANIFEST = "model.safetensors", "config.json", "manifest.json"
 FETCH = "run `snakemake fetch` on a node with internet, then start again"

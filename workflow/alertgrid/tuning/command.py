@@ -12,15 +12,16 @@ from typing import Any
 
 import optuna
 
-from . import tuning
-from .columns import STAMP_SETS
-from .figures.tuning import write_tuning_figures
-from .files import sha256_text
-from .grid import cell_name
-from .launch.profile import Profile, read_profile
-from .launch.scheduler import end_of_job
-from .options import mapping
-from .settings import merge
+from ..columns import STAMP_SETS
+from ..figures.tuning import write_tuning_figures
+from ..files import sha256_text
+from ..grid import cell_name
+from ..launch.profile import Profile, read_profile
+from ..launch.scheduler import end_of_job
+from ..options import mapping
+from ..settings import merge
+from .journal import Search
+from .search import tune
 
 # Trials on this machine have no limit; submitit's own is five minutes, and it starts a worker again six times only.
 LOCAL_MINUTES = 30 * 24 * 60
@@ -46,7 +47,7 @@ class TrainingObjective:
 
     def __call__(self, settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
         """Lowest validation loss; a trial that is ended early leaves no checkpoint behind."""
-        from . import training
+        from .. import training
 
         def after_epoch(row: Mapping[str, float]) -> None:
             try:
@@ -114,7 +115,7 @@ def run_tune(options: argparse.Namespace) -> int:
     cluster, parameters = _place(options)
     objective = _objective(options)
     folder = options.output if options.search is None else options.search / _identity(objective, options)
-    search = tuning.Search(
+    search = Search(
         folder.absolute(),
         options.ranges,
         seed=options.seed,
@@ -124,7 +125,7 @@ def run_tune(options: argparse.Namespace) -> int:
     )
     at_once = options.workers if cluster == "slurm" else min(options.workers, options.cores or options.workers)
     workers = {"workers": at_once, "cluster": cluster, "parameters": parameters}
-    study = tuning.tune(search, objective, trials=options.trials, **workers)
+    study = tune(search, objective, trials=options.trials, **workers)
     cell = cell_name(options.architecture, options.pretraining, options.inputs, options.stamps)
     write_tuning_figures(options.output, cell)
     print(
@@ -151,8 +152,8 @@ def _objective(options: argparse.Namespace) -> TrainingObjective:
 
 def _identity(objective: TrainingObjective, options: argparse.Namespace) -> str:
     """Short hash of all that the trials of a search share, so that another search starts a journal of its own."""
-    from .training import Sources
-    from .training.data import data_hashes
+    from ..training import Sources
+    from ..training.data import data_hashes
 
     hashes = data_hashes(objective.dataset, objective.catalogue) | Sources(objective.encoder).hashes()
     shared = [objective.axes, objective.training, objective.models, objective.code, options.ranges, options.seed]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import StudyError
-from .settings import check, merge
-from .words import PERMUTED, fits
+from ..errors import StudyError
+from ..settings import check, merge
+from ..words import PERMUTED, fits
 
 FUSION = "fusion"
 

@@ -17,11 +17,11 @@ import huggingface_hub
 import timm
 from huggingface_hub import errors as hub_errors
 
-from .encoders import encoder_spec
-from .errors import StudyError
-from .files import atomic_path, sha256, write_json
+from ..encoders import encoder_spec
+from ..errors import StudyError
+from ..files import atomic_path, sha256, write_json
+from .folder import FETCH, MANIFEST, MODEL, encoder_state, read_tensors, write_encoder_folder
 from .pins import Pins
-from .weights import FETCH, MANIFEST, MODEL, encoder_state, read_tensors, write_encoder_folder
 
 PUBLISHED_FILES = ("pytorch_model.bin", "train_config.json")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, write_json
-from .locks import hold
+from ..files import read_json, write_json
+from ..locks import hold
 
 
 class Pins:
