@@ -54,7 +54,9 @@ def check_local_weights(pretraining, grid, where):
         for key in {"folder", "file"} & spec.keys():
             spec[key] = expand_path(str(spec[key]), f"{where}.{name}.{key}")
             for architecture in grid.loc[grid["pretraining"] == name, "architecture"].unique():
-                existing_paths({key: spec[key].replace("{architecture}", named_size(architecture)[0])}, f"{where}.{name}")
+                existing_paths(
+                    {key: spec[key].replace("{architecture}", named_size(architecture)[0])}, f"{where}.{name}"
+                )
 
 
 def resolve():
