@@ -159,6 +159,8 @@ def test_timings_and_published_models_are_counted():
     assert tasks.index[tasks["stage"] == "time"].tolist() == names
     # 2 networks x 2 precisions x 65 alerts x (3 to warm up, 3 for the memory, 3 measured)
     assert tasks.loc[names[0], "scored"] == 2 * 2 * 65 * 9
+    settings["timing"] = {"precisions": ["fp32"], "batches": [1]}  # the rest as the timing has it: 20 repeats
+    assert tasks_of(settings).loc[names[0], "scored"] == 2 * 26
     assert tasks.loc["entrants/picked", "scored"] == 300
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .columns import METADATA_COLUMNS, STAMP_SIZE
-from .errors import StudyError
 from .files import write_csv, write_json
 from .machine import describe_machine
 from .models import build_fusion, build_model
 from .stopwatch import MIB, measure
+from .timing_settings import Sweep, check
 from .training.hardware import choose_device, device_name
 
 BASELINE = "btsbot_cnn"
@@ -42,47 +42,6 @@ class Subject:
     parameters: int
     weights_mb: float
     gflops: float
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What is varied and how often it is measured.
-
-    Attributes
-    ----------
-    precisions : sequence of {"fp32", "bf16"}
-        bf16 is autocast with channels-last stamps.
-    modes : sequence of {"eager", "compiled"}
-    batches : sequence of int
-        Alerts per call.
-    warmup, repeats : int
-        Calls before measuring, and measured calls of each network.
-    max_seconds : float
-        Measuring of one setting stops after this time, but not before three calls of each network.
-    threads : int, optional
-        CPU threads; None keeps torch's own choice.
-    seed : int
-        Of the weights and the stamps.
-    """
-
-    precisions: Sequence[str] = ("fp32", "bf16")
-    modes: Sequence[str] = ("eager",)
-    batches: Sequence[int] = (1, 8, 64, 256, 1024)
-    warmup: int = 3
-    repeats: int = 20
-    max_seconds: float = 10.0
-    threads: int | None = None
-    seed: int = 0
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Sweep:
-        """A sweep from a mapping of settings; unknown keys are refused."""
-        _check(settings, cls.__dataclass_fields__, "sweep")
-        return cls(**settings)
-
-    def __post_init__(self) -> None:
-        _check(self.precisions, PRECISIONS, "precisions")
-        _check(self.modes, ("eager", "compiled"), "modes")
 
 
 def time_architecture(
@@ -119,7 +78,7 @@ def time_architecture(
     StudyError
         An unknown device, precision or mode.
     """
-    _check([device.split(":")[0]], ("auto", "cpu", "cuda"), "device")
+    check([device.split(":")[0]], ("auto", "cpu", "cuda"), "device")
     target, plan = choose_device(device), Sweep.of(sweep)
     with _threads(plan.threads):
         frame = pd.DataFrame(
@@ -150,13 +109,6 @@ def _sweep(subjects: Sequence[Subject], plan: Sweep, device: torch.device) -> It
         calls = [_call(subject, precision, mode, batch, device, plan.seed) for subject in subjects]
         times, memory = measure(calls, device, plan.warmup, plan.repeats, plan.max_seconds)
         yield from _rows(subjects, (precision, mode, batch), times, memory, device_name(device))
-
-
-def _check(values: Iterable[str], known: Sequence[str] | Mapping[str, Any], key: str) -> None:
-    """Refuse an unknown setting."""
-    for value in values:
-        if value not in known:
-            raise StudyError(f"timing.{key}", f"{value!r} is unknown", f"any of {', '.join(known)}", "correct it")
 
 
 def _subjects(

@@ -14,7 +14,7 @@ rule time_inference:
     params:
         models=SETTINGS["models"],
         sweep=SETTINGS["timing"],
-        code=code_of("timing", "stopwatch", "machine", "models", "encoders"),
+        code=code_of("timing", "timing_settings", "stopwatch", "machine", "models", "encoders"),
     script:
         "../scripts/time_inference.py"
 

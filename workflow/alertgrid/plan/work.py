@@ -13,14 +13,15 @@ import pandas as pd
 
 from ..grid import assign_packs, cell_name, encoders_needed, expand_grid
 from ..settings import pretraining_recipe, run_recipe
+from ..timing_settings import Sweep
 from ..tuning.search_space import searched_cells
 from .rates import sized
 from .sizes import count_images
 
 # Frozen fusion embeds each training alert once in each of the eight symmetries of a square, if it augments.
 FUSION_VIEWS = 8
-# A timing calls each of two networks 3 times to warm up and 3 times for the memory, beside the measured calls.
-NETWORKS_TIMED, CALLS_BESIDE = 2, 6
+# A timing calls each of two networks 3 times for the memory, beside the calls to warm up and to measure.
+NETWORKS_TIMED, MEMORY_CALLS = 2, 3
 # The order in which tasks wait for one another.
 STAGES = ("pretrain", "tune", "score", "time", "train", "fuse")
 
@@ -164,12 +165,13 @@ def timings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:
 
     ASSUME: the custom CNN, timed beside each network, costs as much as it. Compiling is not counted.
     """
-    sweep = settings["timing"]
-    calls = NETWORKS_TIMED * (CALLS_BESIDE + sweep["repeats"]) * len(sweep["precisions"]) * len(sweep["modes"])
+    sweep = Sweep.of(settings["timing"])
+    calls = MEMORY_CALLS + sweep.warmup + sweep.repeats
+    scored = NETWORKS_TIMED * calls * len(sweep.precisions) * len(sweep.modes) * sum(sweep.batches)
     for architecture in settings["grid"]["architectures"]:
         if architecture in set(grid["architecture"]):
             run = f"timing/{architecture}"
-            yield Task(run, run, run, "time", _network(settings, architecture), scored=calls * sum(sweep["batches"]))
+            yield Task(run, run, run, "time", _network(settings, architecture), scored=scored)
 
 
 def entrants(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> Iterator[Task]:

@@ -156,7 +156,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "relative_to_custom": ("", "throughput over that of the custom CNN, measured in turns in the same call"),
     },
     "training_cost": {
-        "kind": ("", "run, or pre-training of an encoder that runs start from"),
+        "kind": ("", "run, or pre-training of an encoder that runs start from; trials of searches are not in it"),
         "cell": ("", "architecture-pretraining-inputs[-stamps][-permuted]; an encoder's architecture-pretraining"),
         "fraction": ("", "share of the training sources, in (0, 1]; empty for an encoder"),
         "n_runs": ("", "runs with a record"),
