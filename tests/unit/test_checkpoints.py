@@ -86,3 +86,17 @@ def test_nothing_is_written_when_the_guard_objects(tmp_path):
     with pytest.raises(StudyError, match="taken over"):
         keeper.save(1, content(1))
     assert names(tmp_path) == []
+
+
+def test_what_was_put_comes_back_to_the_same_training_alone(tmp_path):
+    keeper = Checkpoints(tmp_path, "a", "code")
+    assert keeper.get("view") is None
+    keeper.put("view", content(1))
+    assert Checkpoints(tmp_path, "a", "code").get("view")["model"]["weight"].tolist() == [1.0, 1.0, 1.0]
+    assert Checkpoints(tmp_path, "b", "code").get("view") is None
+    assert Checkpoints(tmp_path, "a", "other").get("view") is None
+    path = tmp_path / "part-view.ckpt"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert keeper.get("view") is None
+    keeper.clear()
+    assert names(tmp_path) == []

@@ -1,8 +1,10 @@
 """Frozen fusion: embeddings of eight views, branches that never change, runs that belong together."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from alertgrid.checkpoints import Checkpoints
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json, write_json
 from alertgrid.models import build_fusion
@@ -10,8 +12,9 @@ from alertgrid.training import Sources, load_data
 from alertgrid.training.augment import apply_symmetry
 from alertgrid.training.data import stamp_feed
 from alertgrid.training.fusion import Embedder, load_branch
-from alertgrid.training.interrupts import Interrupted
+from alertgrid.training.interrupts import Interrupted, Watch
 from alertgrid.training.records import read_weights
+from alertgrid.training.step import Learner
 from toy_training import MODELS, run_toy, same_run, write_toy
 
 
@@ -35,11 +38,13 @@ def named(sources):
     return {"image": sources.image_run, "metadata": sources.metadata_run}
 
 
-def test_embeddings_are_those_of_the_turned_stamps(branches):
+def test_embeddings_are_those_of_the_turned_stamps(branches, tmp_path):
     files, sources = branches
     model, data = fusion_model(sources), load_data(*files, device="cpu")
     rows, labels = np.array([5, 9, 11]), np.zeros(len(data.catalogue), np.float32)
-    feed = Embedder(model, data, batch=2, channels_last=True).split(rows, labels, all_views=True, precision="fp32")
+    options = {"rows": rows, "labels": labels, "precision": "fp32"}
+    keeper = Checkpoints(tmp_path, "x")
+    feed = Embedder(model, data, keeper, batch=2, channels_last=True).split("train", all_views=True, **options)
     order, turns = [torch.tensor([2, 0])], [torch.tensor([3, 6])]
     image, metadata = next(feed.stream(order, turns))
     stamps, values = next(stamp_feed(data, rows, labels, "fusion").stream(order))
@@ -48,7 +53,7 @@ def test_embeddings_are_those_of_the_turned_stamps(branches):
     assert torch.allclose(image, wanted[0], atol=1e-6)
     assert torch.allclose(metadata, wanted[1], atol=1e-6)
     assert len(feed) == 3
-    single = Embedder(model, data, batch=8).split(rows, labels, all_views=False, precision="fp32")
+    single = Embedder(model, data, keeper, batch=8).split("val", all_views=False, **options)
     assert torch.allclose(next(single.stream(order))[0], model.embeddings(stamps.float(), values)[0], atol=1e-6)
 
 
@@ -93,8 +98,6 @@ def test_saved_network_gives_the_scores_written(branches, tmp_path):
 
 
 def test_fusion_resumes_bit_for_bit(branches, tmp_path, monkeypatch):
-    from alertgrid.training.step import Learner
-
     files, sources = branches
     options = {"inputs": "fusion", "sources": sources}
     run_toy(files, tmp_path / "whole", **options)
@@ -114,16 +117,73 @@ def test_fusion_resumes_bit_for_bit(branches, tmp_path, monkeypatch):
     same_run(tmp_path / "whole" / "out", tmp_path / "cut" / "out")
 
 
-def test_a_stop_reaches_the_embeddings(branches):
+def stop_in_view(number, monkeypatch):
+    """Let embedding be asked to stop in a view; the list of all views that are begun from here on."""
+    whole, begun = Embedder._view, []
+
+    def view(embedder, source, view, precision):
+        begun.append(view)
+        if len(begun) == number:
+            embedder.tick = Watch(deadline=0.0).check
+        return whole(embedder, source, view, precision)
+
+    monkeypatch.setattr(Embedder, "_view", view)
+    return begun
+
+
+def test_views_that_took_long_are_kept_over_a_stop(branches, tmp_path, monkeypatch):
     files, sources = branches
-    data = load_data(*files, device="cpu")
-
-    def stop():
-        raise Interrupted("now")
-
-    embedder = Embedder(fusion_model(sources), data, batch=4, tick=stop)
+    options = {"inputs": "fusion", "sources": sources}
+    run_toy(files, tmp_path / "whole", **options)
+    monkeypatch.setattr("alertgrid.training.fusion.WORTH_SECONDS", 0.0)
+    begun = stop_in_view(6, monkeypatch)
     with pytest.raises(Interrupted):
-        embedder.split(np.arange(8), np.zeros(len(data.catalogue), np.float32), all_views=True, precision="fp32")
+        run_toy(files, tmp_path / "cut", **options)
+    kept = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").glob("part-*"))
+    assert kept == [f"part-train-{view}.ckpt" for view in range(5)]
+    begun.clear()
+    run_toy(files, tmp_path / "cut", **options)
+    assert begun == [5, 6, 7, 0, 0]  # the last two are validation and test
+    assert not list((tmp_path / "cut" / "checkpoints").glob("*.ckpt"))
+    same_run(tmp_path / "whole" / "out", tmp_path / "cut" / "out")
+
+
+def test_views_that_are_made_fast_are_not_kept(branches, tmp_path, monkeypatch):
+    files, sources = branches
+    stop_in_view(6, monkeypatch)
+    with pytest.raises(Interrupted):
+        run_toy(files, tmp_path, inputs="fusion", sources=sources)
+    assert not list((tmp_path / "checkpoints").glob("part-*"))
+
+
+def test_recorded_seconds_hold_the_embeddings_of_all_sessions_and_the_scores(branches, tmp_path, monkeypatch):
+    files, sources = branches
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    for owner, name, seconds in ((Embedder, "_view", 100.0), (Learner, "step", 1.0), (Learner, "score", 10.0)):
+        monkeypatch.setattr(owner, name, slowed(getattr(owner, name), clock, seconds))
+    options = {"inputs": "fusion", "sources": sources, "recipe": {"epochs": 2}}
+    with monkeypatch.context() as patch:
+        stop_in_view(6, patch)
+        with pytest.raises(Interrupted):
+            run_toy(files, tmp_path, **options)
+    record = run_toy(files, tmp_path, **options)
+    history = pd.read_csv(tmp_path / "out" / "history.csv")
+    steps = history["step"].iloc[-1]
+    # Eight views of the training split, one each of the others; two validations, then scores of validation and test.
+    assert record["wall_seconds"] == pytest.approx(10 * 100 + steps * 1 + 4 * 10)
+    assert history["seconds"].sum() == pytest.approx(steps * 1 + 2 * 10)
+
+
+def slowed(function, clock, seconds):
+    """The function, which now takes so many seconds of a clock."""
+
+    def slow(*given):
+        result = function(*given)
+        clock[0] += seconds
+        return result
+
+    return slow
 
 
 def test_branches_must_be_named_and_belong_here(branches, tmp_path):

@@ -14,7 +14,7 @@ from alertgrid.checkpoints import Checkpoints
 from alertgrid.errors import Interrupted, StudyError
 from alertgrid.files import read_json
 from alertgrid.grid import RUN_FILES
-from alertgrid.training import Pack, Recipe, RunSpec, run, train_pack
+from alertgrid.training import Pack, Recipe, RunSpec, plan, run, train_pack
 from alertgrid.training.finished import Finished
 from alertgrid.training.hardware import forget_peak, peak_memory
 from alertgrid.training.loop import Training
@@ -156,14 +156,14 @@ def test_the_command_names_failed_runs_and_returns_1(files, tmp_path, monkeypatc
 
 
 def test_a_run_without_alerts_of_one_label_leaves_the_others_alone(files, tmp_path, monkeypatch):
-    whole = run.select
+    whole = plan.select
 
     def select(*data, fraction, **settings):
         if fraction == 0.01:
             raise StudyError("train", "no alert with label 1", "both labels", "a larger fraction")
         return whole(*data, fraction=fraction, **settings)
 
-    monkeypatch.setattr(run, "select", select)
+    monkeypatch.setattr(plan, "select", select)
     failures = train_pack(make_pack(files, tmp_path, [(0.01, 0, 0), *PLACES]))
     assert list(failures) == ["metadata_net-none-metadata/f0.01/s0"]
 
@@ -185,14 +185,14 @@ def test_a_run_that_another_job_trains_is_left_to_it(files, tmp_path, monkeypatc
 
 
 def test_a_signal_ends_the_whole_pack_even_when_a_run_had_just_ended(files, tmp_path, monkeypatch):
-    whole = run._write
+    whole = run.write
 
     def late(*parts):
         os.kill(os.getpid(), signal.SIGTERM)
         return whole(*parts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_write", late)
+        patch.setattr(run, "write", late)
         with pytest.raises(Interrupted, match="SIGTERM received"):
             train_pack(make_pack(files, tmp_path))
     assert [(tmp_path / "runs" / name / "run.json").exists() for name in NAMES] == [True, False, False]

@@ -43,7 +43,7 @@ class Checkpoints:
     def __init__(self, folder: str | Path, fingerprint: str, code: str = "", guard: Callable[[], None] | None = None):
         self.folder, self.fingerprint, self.code, self.guard = Path(folder), fingerprint, code, guard
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left_over in self.folder.glob(".step-*.ckpt"):  # of a process killed while it wrote
+        for left_over in self.folder.glob(".*.ckpt"):  # of a process killed while it wrote
             left_over.unlink()
 
     def save(self, step: int, content: dict[str, Any], progress: Mapping[str, Any] | None = None) -> Path:
@@ -60,12 +60,8 @@ class Checkpoints:
         """
         if self.guard:
             self.guard()
-        buffer = io.BytesIO()
-        torch.save({"fingerprint": self.fingerprint, "code": self.code, "content": content}, buffer)
         path = self.folder / f"step-{step:09d}.ckpt"
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            handle.write(hashlib.sha256(buffer.getbuffer()).digest())
-            handle.write(buffer.getbuffer())
+        self._write(path, content)
         for old in self._paths()[GENERATIONS:]:
             old.unlink()
         if progress:
@@ -87,14 +83,37 @@ class Checkpoints:
                 return stored["content"]
         return None
 
+    def put(self, name: str, content: dict[str, Any]) -> None:
+        """Keep what was costly to make before the first step, under a name, until `clear`."""
+        if self.guard:
+            self.guard()
+        self._write(self._part(name), content)
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """What was `put` under this name, on the CPU; None when there is nothing whole of this training."""
+        stored = self._read(self._part(name)) if self._part(name).exists() else None
+        mine = stored and (stored["fingerprint"], stored["code"]) == (self.fingerprint, self.code)
+        return stored["content"] if mine else None
+
     def clear(self) -> None:
-        """Remove the checkpoints of a finished run, those set aside as well."""
-        for path in [*self.folder.glob("step-*.ckpt*"), self.folder / PROGRESS]:
+        """Remove the checkpoints of a finished run, those set aside and what was `put` as well."""
+        for path in [*self.folder.glob("step-*.ckpt*"), *self.folder.glob("part-*.ckpt"), self.folder / PROGRESS]:
             path.unlink(missing_ok=True)
+
+    def _part(self, name: str) -> Path:
+        return self.folder / f"part-{name}.ckpt"
 
     def _paths(self) -> list[Path]:
         """Checkpoints, the newest first."""
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        """One file: digest, then what the content belongs to and the content."""
+        buffer = io.BytesIO()
+        torch.save({"fingerprint": self.fingerprint, "code": self.code, "content": content}, buffer)
+        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+            handle.write(hashlib.sha256(buffer.getbuffer()).digest())
+            handle.write(buffer.getbuffer())
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         """Content of a file, or None when its digest is not that of its bytes."""

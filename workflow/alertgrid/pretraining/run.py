@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,10 +25,11 @@ from ..models import InputNormalisation, resolve_settings, seeded
 from ..training.data import Feed, Table
 from ..training.hardware import arithmetic, choose_device, choose_precision, peak_memory
 from ..training.interrupts import Watch
-from ..training.loop import State, Training
+from ..training.loop import Training
 from ..training.randomness import initial_seed
 from ..training.recipe import Recipe
 from ..training.records import finite_or_none, git_revision, hardware, versions
+from ..training.state import State
 from ..training.step import Learner
 from ..weights import load_encoder_weights, read_manifest, write_encoder_folder
 from .objective import Objective, headline
@@ -110,14 +112,13 @@ def pretrain(
         Watch(deadline, plan.recipe.stop_margin_seconds) as watch,
         arithmetic(device, threads=threads, deterministic=plan.recipe.deterministic),
     ):
-        keeper = Checkpoints(checkpoints, plan.fingerprint(), code, guard=lock.check)
-        training = plan.training(keeper, watch, device)
+        training = plan.training(Checkpoints(checkpoints, plan.fingerprint(), code, guard=lock.check), watch, device)
         state = training.run()
         lock.check()
         manifest = plan.write(Path(output), training, state)
         # Snakemake, signalled too, deletes what a job made after that; with the checkpoints its retry is short.
         if not watch.signal:
-            keeper.clear()
+            training.checkpoints.clear()
     return manifest
 
 
@@ -150,6 +151,7 @@ class _Plan:
     def training(self, keeper: Checkpoints, watch: Watch, device: torch.device) -> Training:
         """Network, optimizer and images on the device, at their beginning or at the last checkpoint."""
         options = {"recipe": self.recipe, "seed": self.seed, "checkpoints": keeper, "watch": watch, "name": self.name}
+        options["began"] = time.monotonic()  # before the images are brought to the device
         return CorpusTraining(self._learner(device), self.feed("train", device), self.feed("val", device), **options)
 
     def feed(self, part: str, device: torch.device) -> Feed:
@@ -188,6 +190,7 @@ class _Plan:
         learner, network = training.learner, training.learner.network
         network.load_state_dict(training.best)
         outputs = learner.score(training.val, "fp32", training.watch.check).cpu().numpy()
+        training.count_time()
         scores = self.objective.scores(outputs, training.val.labels.cpu().numpy())
         history = pd.DataFrame(state.history).rename(columns={"val_auc": "val_score"})
         write_csv(output / "history.csv", history)

@@ -1,12 +1,14 @@
 """Frozen fusion: a new head on the embeddings of a trained image network and a trained metadata network.
 
 The branches never change, so in `clean` mode their embeddings are computed once, for each of the eight views that
-augmentation may show, and the head trains on them. In `compat` mode the branches run in training mode at every step, as
-in the published code: their dropout acts and their batch statistics drift.
+augmentation may show, and the head trains on them; a view that took long is kept beside the checkpoints, so that a job
+that ends before the last one goes on with the next. In `compat` mode the branches run in training mode at every step,
+as in the published code: their dropout acts and their batch statistics drift.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..checkpoints import Checkpoints
 from ..errors import StudyError
 from ..models import build_model
 from .augment import SYMMETRIES
@@ -22,6 +25,7 @@ from .hardware import available_memory
 from .records import read_record, read_weights
 
 SHARE = 0.5  # of the free memory that embeddings may take
+WORTH_SECONDS = 20.0  # a view that is made faster is made again after a stop, which costs minutes at most
 
 
 def load_branch(folder: str | Path, inputs: str, channels: int, expected: dict[str, object]) -> nn.Module:
@@ -70,30 +74,41 @@ class Embedder:
     model : FusionModel
         With `embeddings(stamps, metadata)`.
     data : Data
+    keeper : Checkpoints
+        Keeps the views that took long.
     batch : int
         Alerts per forward pass.
     channels_last : bool
         Memory order of the stamps.
     tick : callable, optional
         Called between batches; may raise to leave.
+
+    Attributes
+    ----------
+    seconds : float
+        That earlier sessions spent on the views that they have kept.
     """
 
     def __init__(
         self,
         model: nn.Module,
         data: Data,
+        keeper: Checkpoints,
         batch: int,
         channels_last: bool = False,
         tick: Callable[[], None] | None = None,
     ):
-        self.model, self.data, self.batch, self.tick = model, data, batch, tick
+        self.model, self.data, self.keeper, self.batch, self.tick = model, data, keeper, batch, tick
+        self.seconds = 0.0
         self.order = torch.channels_last if channels_last else torch.contiguous_format
 
-    def split(self, rows: np.ndarray, labels: np.ndarray, *, all_views: bool, precision: str) -> Feed:
+    def split(self, name: str, rows: np.ndarray, labels: np.ndarray, *, all_views: bool, precision: str) -> Feed:
         """Embeddings of one split, as a feed for the head.
 
         Parameters
         ----------
+        name : str
+            Of the split.
         rows, labels : (n,) int64 array, (N,) float32 array
             Rows of the split, and the labels of the whole dataset.
         all_views : bool
@@ -104,21 +119,41 @@ class Embedder:
         self.model.eval()
         source = stamp_feed(self.data, rows, labels, "fusion")
         views, device = SYMMETRIES if all_views else 1, self.data.device
-        order = torch.arange(len(rows), device=device).split(self.batch)
         image = metadata = None
         for view in range(views):
-            turns = [torch.full_like(part, view) for part in order]
-            for part, inputs in zip(order, source.stream(order, turns), strict=True):
-                embedded = self._embed(*inputs, precision)
-                if image is None:
-                    image = _room(len(rows) * views, embedded[0].shape[1], device)
-                    metadata = torch.empty((len(rows), embedded[1].shape[1]), device=device)
-                image[(part * views + view).to(image.device)] = embedded[0].to(image.device)
-                metadata[part] = embedded[1]
-                if self.tick:
-                    self.tick()
-        tables = (Table(image, None, device), Table(metadata, None, device))
+            embedded, metadata = self._kept_view(f"{name}-{view}", source, view, precision)
+            if image is None:
+                image = _room(len(rows) * views, embedded.shape[1], device)
+            image[view::views] = embedded.to(image.device)
+        tables = (Table(image, None, device), Table(metadata.to(device), None, device))
         return Feed(*tables, labels=source.labels, rows=rows, views=views)
+
+    def _kept_view(self, name: str, source: Feed, view: int, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both embeddings of one view, from an earlier session where that has kept them."""
+        if kept := self.keeper.get(name):
+            self.seconds += kept["seconds"]
+            return kept["image"], kept["metadata"]
+        began = time.monotonic()
+        image, metadata = self._view(source, view, precision)
+        seconds = time.monotonic() - began
+        if seconds >= WORTH_SECONDS:
+            self.keeper.put(name, {"seconds": seconds, "image": image, "metadata": metadata})
+        return image, metadata
+
+    def _view(self, source: Feed, view: int, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both embeddings of all alerts of a split, seen under one symmetry."""
+        device = self.data.device
+        order = torch.arange(len(source), device=device).split(self.batch)
+        turns = [torch.full_like(part, view) for part in order]
+        tables = None
+        for part, inputs in zip(order, source.stream(order, turns), strict=True):
+            embedded = self._embed(*inputs, precision)
+            tables = tables or [_room(len(source), values.shape[1], device) for values in embedded]
+            for table, values in zip(tables, embedded, strict=True):
+                table[part.to(table.device)] = values.to(table.device)
+            if self.tick:
+                self.tick()
+        return tuple(tables)
 
     @torch.no_grad()
     def _embed(self, stamps: torch.Tensor, values: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,41 +20,10 @@ from .data import Feed
 from .interrupts import Interrupted, Watch
 from .randomness import EpochPlan, own_randomness, plan_epoch, steps_per_epoch
 from .recipe import Recipe, learning_rate_factor
+from .state import State
 from .step import Learner
 
 CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
-
-
-@dataclass
-class State:
-    """Where a training stands.
-
-    Attributes
-    ----------
-    epoch, position : int
-        Whole epochs done, and steps done in the current one.
-    best_loss : float
-        Validation loss of the model kept as best.
-    best_epoch : int
-        1-based; 0 before the first epoch has ended.
-    seconds : float
-        Spent so far in all sessions.
-    epoch_seconds : float
-        Spent so far in the current epoch.
-    finished : bool
-        Training is over; predictions may still be missing.
-    """
-
-    epoch: int = 0
-    position: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    resumed: int = 0
-    micro_batch: int = 0
-    finished: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class Training:
@@ -71,6 +40,9 @@ class Training:
     watch : Watch
     name : str
         For progress lines.
+    began, spent : float, optional
+        When the set-up of this session began, of `time.monotonic`; seconds that earlier sessions spent on the set-up,
+        for a training without a checkpoint.
     after_epoch : callable, optional
         Called with each epoch's row of the history, after its checkpoint; may raise to leave.
     """
@@ -88,16 +60,20 @@ class Training:
         checkpoints: Checkpoints,
         watch: Watch,
         name: str = "training",
+        began: float | None = None,
+        spent: float = 0.0,
         after_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ):
         self.learner, self.train, self.val, self.recipe, self.seed = learner, train, val, recipe, seed
         self.checkpoints, self.watch, self.name, self.after_epoch = checkpoints, watch, name, after_epoch
         self.steps = steps_per_epoch(len(train), recipe.batch_size, recipe.drop_last)
-        self.state = State(micro_batch=recipe.micro_batch)
+        self.state = State(micro_batch=recipe.micro_batch, seconds=spent)
         self.losses = torch.zeros(self.steps, device=learner.device)
         self.best: dict[str, torch.Tensor] = {}
-        self.clock = self.saved = time.monotonic()
+        began = time.monotonic() if began is None else began
         self._restore()
+        self.clock = self.saved = time.monotonic()
+        self.state.seconds += self.clock - began
 
     def run(self) -> State:
         """Train to the end.
@@ -211,7 +187,7 @@ class Training:
         # or not, so that many small steps down never count.
         better = (1 + recipe.min_improvement) * loss < state.best_loss
         rate = self._learning_rate_of_last_step()
-        self._count_time()
+        self.count_time()
         alerts = min(self.steps * recipe.batch_size, len(self.train))
         row = {
             "epoch": state.epoch + 1,
@@ -240,7 +216,7 @@ class Training:
     def _learning_rate_of_last_step(self) -> float:
         return float(self.learner.optimizer.param_groups[0]["lr"])
 
-    def _count_time(self) -> None:
+    def count_time(self) -> None:
         """Add the time since the last look to the sums."""
         now = time.monotonic()
         self.state.seconds += now - self.clock
@@ -249,7 +225,7 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint of everything that the rest of the run depends on."""
-        self._count_time()
+        self.count_time()
         self.state.micro_batch = self.learner.micro_batch
         content: dict[str, Any] = {
             "state": asdict(self.state),

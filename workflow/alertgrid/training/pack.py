@@ -24,8 +24,9 @@ from .data import Data, data_hashes
 from .finished import FOLDER, Finished, fingerprint
 from .hardware import free_memory
 from .interrupts import Watch
+from .outcome import summary
 from .recipe import Recipe
-from .run import open_data, summary, train_run
+from .run import open_data, train_run
 from .spec import RunSpec, Sources
 from .team import train_together
 

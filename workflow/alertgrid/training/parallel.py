@@ -155,10 +155,21 @@ class SharedCheckpoints:
         distributed.broadcast_object_list(content, src=0)
         return content[0]
 
+    def get(self, name: str) -> dict[str, Any] | None:
+        """What the leader has kept under this name."""
+        content = [self.own.get(name) if self.own else None]
+        distributed.broadcast_object_list(content, src=0)
+        return content[0]
+
     def save(self, *given: Any) -> None:
         """Written by the leader alone."""
         if self.own:
             self.own.save(*given)
+
+    def put(self, *given: Any) -> None:
+        """Written by the leader alone."""
+        if self.own:
+            self.own.put(*given)
 
     def clear(self) -> None:
         """Cleared by the leader alone."""

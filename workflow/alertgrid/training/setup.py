@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..checkpoints import Checkpoints
 from ..errors import StudyError
 from ..models import build_fusion, build_model
 from ..weights import load_encoder_weights
@@ -59,25 +60,38 @@ def _frozen_fusion(channels: int, spec: RunSpec, models: Mapping[str, Any], sour
 
 
 def make_feeds(
-    model: nn.Module, data: Data, spec: RunSpec, recipe: Recipe, selection: Selection, tick: Callable[[], None]
-) -> tuple[dict[str, Feed], nn.Module]:
+    model: nn.Module,
+    data: Data,
+    spec: RunSpec,
+    recipe: Recipe,
+    selection: Selection,
+    keeper: Checkpoints,
+    tick: Callable[[], None],
+) -> tuple[dict[str, Feed], nn.Module, float]:
     """What is fed for train, val and test, and the part of the network that takes it and is trained.
 
     Parameters
     ----------
+    keeper : Checkpoints
+        Keeps longer work over a stop.
     tick : callable
         Called between batches of longer work; may raise to leave.
+
+    Returns
+    -------
+    feeds, network, seconds : dict, nn.Module, float
+        `seconds` were spent by earlier sessions on what is in the feeds.
     """
     rows, labels = {name: getattr(selection, name) for name in PARTS}, selection.labels
     if spec.inputs != "fusion" or model.mode == "compat":
-        return {name: stamp_feed(data, rows[name], labels, spec.inputs) for name in PARTS}, model
-    embed = fusion.Embedder(model, data, recipe.score_batch, recipe.channels_last, tick)
+        return {name: stamp_feed(data, rows[name], labels, spec.inputs) for name in PARTS}, model, 0.0
+    embed = fusion.Embedder(model, data, keeper, recipe.score_batch, recipe.channels_last, tick)
     precision = choose_precision(recipe.precision, data.device, spec.inputs)
-    feeds = {"train": embed.split(rows["train"], labels, all_views=recipe.augment, precision=precision)}
+    feeds = {"train": embed.split("train", rows["train"], labels, all_views=recipe.augment, precision=precision)}
     # The final scores come from these two, so they are float32 throughout.
     for name in ("val", "test"):
-        feeds[name] = embed.split(rows[name], labels, all_views=False, precision="fp32")
-    return feeds, model.head
+        feeds[name] = embed.split(name, rows[name], labels, all_views=False, precision="fp32")
+    return feeds, model.head, embed.seconds
 
 
 def make_learner(network: nn.Module, train: Feed, data: Data, spec: RunSpec, recipe: Recipe) -> Learner:
