@@ -5,7 +5,7 @@ import pytest
 from alertgrid import metrics
 from alertgrid.errors import StudyError
 from alertgrid.ranking import Ranking, average_precision, roc_auc
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -33,7 +33,7 @@ def reference(label, score, weight=None):
         "balanced_accuracy": sk.balanced_accuracy_score(label, predicted, **options),
         "accuracy_1": sk.recall_score(label, predicted, **options),
         "accuracy_0": sk.recall_score(label, predicted, pos_label=0, **options),
-        "precision": sk.precision_score(label, predicted, **options),
+        "precision": sk.precision_score(label, predicted, zero_division=0, **options),
         "recall": sk.recall_score(label, predicted, **options),
         "f1": sk.f1_score(label, predicted, **options),
         "mcc": sk.matthews_corrcoef(label, predicted, **options),
@@ -64,7 +64,7 @@ def test_influence_is_the_derivative_with_respect_to_a_sources_weight(ties):
 def test_influences_sum_to_zero():
     label, score, source = alerts(1)
     _, influence = metrics.influences(label, score, source, 40, 0.5)
-    assert set(influence) == set(metrics.METRICS)
+    assert set(influence) == set(metrics.COMPARABLE)
     for name, values in influence.items():
         assert values.sum() == pytest.approx(0, abs=1e-10), name
 
@@ -91,7 +91,23 @@ def test_hand_worked_values():
     assert values["ece"] == pytest.approx((0.1 + 0.8 + 0.6 + 0.1) / 4)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40))
+ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40)
+
+
+@given(ROWS)
+@settings(max_examples=150, deadline=None)
+def test_every_metric_is_scikit_learns_wherever_both_classes_are_there(rows):
+    label, score = (np.array(column) for column in zip(*rows, strict=True))
+    assume(0 < label.sum() < len(label))
+    values, influence = metrics.influences(label, score / 5, np.arange(len(label)), len(label), 0.5)
+    expected = reference(label, score / 5)
+    assert set(expected) == set(metrics.COMPARABLE)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert set(influence) == set(expected)
+    assert all(np.isfinite(row).all() for row in influence.values())
+
+
+@given(ROWS)
 @settings(max_examples=80, deadline=None)
 def test_auc_with_many_ties_equals_the_count_of_pairs(rows):
     label, score = (np.array(column) for column in zip(*rows, strict=True))
@@ -108,18 +124,28 @@ def test_one_class_only_is_nan_with_a_reason_and_no_warning(recwarn):
     assert "roc_auc" not in influence
     assert metrics.undefined_reason("roc_auc", 3, 3) == "one class only"
     assert metrics.undefined_reason("roc_auc", 0, 0) == "no alerts"
-    assert "positive" in metrics.undefined_reason("precision", 5, 2)
-    assert "positive" in metrics.undefined_reason("precision", 5, 0)
-    assert metrics.undefined_reason("mcc", 5, 2) == "one class only among the predictions"
+    assert "no positive alert" in metrics.undefined_reason("precision", 5, 0)
     empty, _ = metrics.influences(np.zeros(0), np.zeros(0), np.zeros(0, int), 3, 0.5)
     assert all(np.isnan(value) for value in empty.values())
     assert not recwarn.list
 
 
+def test_a_run_that_predicts_nothing_positive_counts_as_zero():
+    label, score = np.array([1, 1, 0, 0]), np.array([0.1, 0.3, 0.2, 0.4])
+    values, influence = metrics.influences(label, score, np.arange(4), 4, 0.5)
+    for name in ("precision", "mcc", "f1", "recall"):
+        assert values[name] == 0
+        assert not np.isnan(influence[name]).any()
+    # Not where the alerts have one class only: no seed could do better.
+    assert np.isnan(metrics.confusion_value("mcc", [0, 0, 3, 0]))
+    assert np.isnan(metrics.confusion_value("precision", [0, 0, 0, 3]))
+    assert np.isnan(metrics.confusion_gradient("precision", [0, 0, 0, 3])).all()
+
+
 def test_strata_equal_metrics_of_the_parts():
     label, score, source = alerts(7)
     codes = np.where(source % 5 == 4, -1, source % 3)
-    table = metrics.stratified(label, score, {"third": (codes, ["a", "b", "c"])}, 0.5)
+    table = metrics.stratified(label, score, source, {"third": (codes, ["a", "b", "c"])}, 0.5)
     for code, name in enumerate("abc"):
         part = codes == code
         values, _ = metrics.influences(label[part], score[part], source[part], 40, 0.5)
@@ -156,11 +182,3 @@ def test_threshold_is_the_best_on_validation_alerts():
     assert metrics.choose_threshold(np.ones(3), score[:3], "f1") == 0.5
     with pytest.raises(StudyError, match="f2"):
         metrics.choose_threshold(label, score, "f2")
-
-
-def test_reliability_sums_and_bins():
-    curve = metrics.reliability(np.array([0, 1, 1]), np.array([0.05, 0.95, 1.0]), bins=10)
-    assert list(curve.count) == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
-    assert curve.score[-1] == pytest.approx(1.95)
-    assert curve.positive[-1] == 2
-    assert metrics.expected_calibration_error(curve) == pytest.approx((0.05 + 0.05) / 3)

@@ -112,16 +112,27 @@ def test_estimate_is_the_mean_over_seeds_within_its_interval(tables):
     means = per_run.groupby(["cell", "fraction", "metric"])["value"].mean()
     table = tables["performance"].set_index(["cell", "fraction", "metric"])
     pd.testing.assert_series_equal(table["estimate"].sort_index(), means.sort_index(), check_names=False)
-    assert (table["low"] <= table["estimate"]).all()
-    assert (table["estimate"] <= table["high"]).all()
+    ends = table.drop(["ece", "ece_calibrated"], level="metric")
+    assert (ends["low"] <= ends["estimate"]).all()
+    assert (ends["estimate"] <= ends["high"]).all()
     assert table["low"].min() >= -1
     assert table["high"].max() <= 1
+
+
+def test_calibration_error_stands_beside_what_chance_gives_and_has_no_interval(tables):
+    table = tables["performance"].set_index("metric")
+    for name in ("ece", "ece_calibrated"):
+        assert table.loc[name, ["low", "high"]].isna().all(axis=None)
+        assert table.loc[name, "method"].str.contains("biased by chance").all()
+    assert (table.loc["ece_calibrated", "estimate"] > 0).all()
+    meaning = tables["data_dictionary"].query("table == 'performance' and column == 'metric'")["meaning"].item()
+    assert "ece_calibrated" in meaning
 
 
 def test_external_entrant_stands_beside_the_networks(tables):
     rows = tables["performance"].query("cell == 'other_score'")
     assert set(rows["architecture"]) == {"external"}
-    assert rows["method"].str.contains("given model").all()
+    assert rows["method"][rows["low"].notna()].str.contains("given model").all()
     assert "external" in set(tables["differences"]["kind"])
     assert "other_score" in set(tables["policies"]["cell"])
     assert "other_score" not in set(tables["efficiency"]["cell"])
@@ -219,7 +230,7 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy, tables):
     assert gone.empty
     half = found["performance"].query("cell == 'btsbot_cnn-none-fusion' and fraction == 1")
     assert set(half["n_seeds"]) == {1}
-    assert half["method"].str.contains("one seed").all()
+    assert half["method"][half["low"].notna()].str.contains("one seed").all()
 
 
 def test_nothing_finished_still_makes_a_report(copy):
@@ -248,6 +259,12 @@ def test_external_scores_with_gaps_are_judged_where_they_exist(copy):
     rows = found["performance"].query("cell == 'other_score'")
     assert (rows["n_alerts"] == 600).all()
     test = catalogue[(catalogue["split"] == "test") & catalogue["other_score"].notna()]
+    strata = found["metrics"].query("cell == 'other_score' and split == 'test'").drop_duplicates("stratum")
+    strata = strata.set_index("stratum")
+    assert strata.loc["all", "n_alerts"] == 600
+    green = test[test["fid"] == 1]
+    sizes = [len(green), green["objectId"].nunique(), green["label"].sum()]
+    assert list(strata.loc["band=g", ["n_alerts", "n_sources", "n_positive"]]) == sizes
     expected = roc_auc_score(test["label"], test["other_score"])
     assert rows.set_index("metric").loc["roc_auc", "estimate"] == pytest.approx(expected)
     assert "external" not in set(found["differences"]["kind"])

@@ -39,7 +39,7 @@ class Group:
     values : (k,) float
         The figure of each seed for which it is defined.
     influence : (m,) float
-        Mean over seeds of the influence of each test source.
+        Mean over seeds of the influence of each test source; NaN for a figure that gets no interval.
     interaction : float
         Variance between seeds expected from the test sources alone.
     classes : (m,) bool
@@ -161,7 +161,7 @@ def contrast(
     n_seeds = min((len(group.values) for _, group in terms), default=0)
     method = describe([group for _, group in terms], scale)
     if not np.isfinite(estimate) or not np.isfinite(variance):
-        return Interval(estimate, *[np.nan] * 6, n_seeds, "not defined: too few sources or seeds")
+        return Interval(estimate, *[np.nan] * 6, n_seeds, _no_interval(estimate, terms))
     se, tail = float(np.sqrt(variance)), (1 + level) / 2
     quantile = t_quantile(tail, df)
     low, high = _bounds(estimate, quantile * se, scale)
@@ -237,6 +237,13 @@ def boundary(estimate: float, support: int, level: float, lowest: float = 0.0) -
     short = float(((1 - level) / 2) ** (1 / support))
     width = (1 - short) * (1 - lowest)
     return max(estimate - width, lowest), min(estimate + width, 1.0)
+
+
+def _no_interval(estimate: float, terms: Sequence[tuple[float, Group]]) -> str:
+    """Why there is none, in words for the table."""
+    if np.isfinite(estimate) and any(np.isnan(member.influence).any() for _, member in terms):
+        return "none: the estimate is biased by chance; compare ece with ece_calibrated"
+    return "not defined: too few sources or seeds"
 
 
 def describe(groups: Sequence[Group], scale: str) -> str:

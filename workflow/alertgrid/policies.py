@@ -207,7 +207,8 @@ def figures(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[Fi
     -------
     mapping of figure to a list with, per stratum,
         value : float
-            NaN where the figure is not defined (no true source, nothing saved). Delays are medians in days.
+            NaN where the figure is not defined: no true source, for a delay no saved one. Purity is 0 where there are
+            true sources and nothing was saved. Delays are medians in days.
         influence : (k,) float
             Influence of each source of the stratum; NaN where the value is.
         support : int

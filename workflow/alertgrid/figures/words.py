@@ -22,6 +22,7 @@ METRICS = {
     "brier": "Brier score",
     "ece": "ECE",
     "r2": "R²",
+    "ece_calibrated": "ECE by chance",
     "completeness": "completeness",
     "purity": "purity",
     "delay_days": "delay (days)",

@@ -13,11 +13,17 @@ _KEY = {
     "fraction": ("", "share of the training sources, in (0, 1]"),
 }
 _SEED = {"seed": ("", "seed of the run")}
-_METRIC = {"metric": ("", "figure of merit; accuracy_1 and accuracy_0 are the accuracies of the two classes")}
+_METRIC = {
+    "metric": (
+        "",
+        "figure of merit; accuracy_1 and accuracy_0 are the accuracies of the two classes; ece is positive by chance "
+        "too and has no interval: ece_calibrated is what a calibrated classifier with the same scores would show",
+    )
+}
 _ENDS = {
     "estimate": ("that of the metric", "mean over seeds"),
-    "low": ("that of the metric", "lower end of the interval; empty where it is not defined"),
-    "high": ("that of the metric", "upper end of the interval; empty where it is not defined"),
+    "low": ("that of the metric", "lower end of the interval; empty where `method` says that there is none"),
+    "high": ("that of the metric", "upper end of the interval; empty where `method` says that there is none"),
 }
 _LEVEL = {"level": ("", "coverage the interval is made for")}
 _METHOD = {"method": ("", "how the interval was obtained")}
@@ -40,9 +46,12 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("", "val or test"),
         "stratum": ("", "all, band=, set= (source set) or mag= (magpsf of the alert)"),
         **_METRIC,
-        "value": ("that of the metric", "empty where it is not defined"),
-        "n_alerts": ("alerts", "in the stratum"),
-        "n_sources": ("sources", "in the stratum"),
+        "value": (
+            "that of the metric",
+            "empty where the alerts do not define it; precision and MCC are 0 where nothing was predicted positive",
+        ),
+        "n_alerts": ("alerts", "in the stratum, with a score"),
+        "n_sources": ("sources", "in the stratum, with a score"),
         "n_positive": ("alerts", "of label 1 in the stratum"),
         "threshold": ("", "an alert counts as positive above this score; chosen on validation alerts alone"),
         "reason": ("", "why the value is not defined"),

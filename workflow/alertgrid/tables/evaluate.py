@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..calibration import reliability
 from ..comparison import Group, Interval, contrast, group, scale_of
 from ..errors import StudyError
-from ..metrics import METRICS, choose_threshold, influences, reliability, stratified, undefined_reason
+from ..metrics import METRICS, choose_threshold, influences, stratified, undefined_reason
 from ..policies import FIGURES, Figure, Policy, apply_policy, figures, magnitude_bins
 from ..predictions import read_predictions
 from ..ranking import Ranking
-from .testset import Families, Incomplete, Part, TestSet
+from .testset import Families, Incomplete, Part, TestSet, count_strata
 
 Row = tuple
 
@@ -73,7 +74,7 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
         result.problems.append((entrant.cell, reason))
     for metric in METRICS:
         values = [run.values[metric] for run in judged.values()]
-        empty = np.zeros(len(tests.classes))
+        empty = np.full(len(tests.classes), np.nan)
         rows = [run.influence.get(metric, empty) for run in judged.values()]
         result.groups[metric] = group(values, rows, tests.classes, support(metric, tests.classes), entrant.fixed)
     if scored.all():
@@ -133,21 +134,20 @@ def _judge(seed: int, pair, tests: TestSet, options: Options, result: CellResult
     _metric_rows(result, (seed, "val"), _scored(tests.val, val, ("all",)), (threshold, options.bins))
     scored = _scored(tests.test, test, tuple(tests.test.families))
     _metric_rows(result, (seed, "test"), scored, (threshold, options.bins))
-    source = tests.test.source[np.isfinite(test)]
-    values, rows = influences(
-        scored.label, scored.score, source, len(tests.classes), threshold, options.bins, scored.ranking
-    )
+    size = len(tests.classes)
+    values, rows = influences(scored.label, scored.score, scored.source, size, threshold, options.bins, scored.ranking)
     return _Judged(values, rows)
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """Alerts of one split that have a score, sorted once."""
+    """Alerts of one split that have a score, sorted once, and how many each stratum has."""
 
-    part: Part
     label: np.ndarray
     score: np.ndarray
+    source: np.ndarray
     families: Families
+    counts: dict[str, tuple[int, int, int]]
     ranking: Ranking
 
 
@@ -155,14 +155,16 @@ def _scored(part: Part, score: np.ndarray, families: Sequence[str]) -> _Scored:
     """The alerts with a score, their strata, and their order."""
     keep = np.isfinite(score)
     kept = {name: (part.families[name][0][keep], part.families[name][1]) for name in families}
-    return _Scored(part, part.label[keep], score[keep], kept, Ranking.of(part.label[keep], score[keep]))
+    label, source = part.label[keep], part.source[keep]
+    counts = part.counts if keep.all() else count_strata(kept, source, label)
+    return _Scored(label, score[keep], source, kept, counts, Ranking.of(label, score[keep]))
 
 
 def _metric_rows(result: CellResult, run: tuple[int, str], scored: _Scored, rule: tuple[float, int]) -> None:
     """Add the rows of metrics.csv of one run (seed and split), judged by a threshold and bins of calibration."""
-    table = stratified(scored.label, scored.score, scored.families, *rule, scored.ranking)
+    table = stratified(scored.label, scored.score, scored.source, scored.families, *rule, scored.ranking)
     for stratum, values in table.items():
-        alerts, sources, positive = scored.part.counts[stratum]
+        alerts, sources, positive = scored.counts[stratum]
         for metric, value in values.items():
             reason = "" if np.isfinite(value) else undefined_reason(metric, alerts, positive)
             key = (result.cell, result.fraction, *run, stratum, metric)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StudyError
-from ..metrics import METRICS
+from ..metrics import COMPARABLE
 from ..policies import BTSBOT_POLICIES, Policy
 from ..verdicts import Rules
 from .evaluate import Options
@@ -75,8 +75,8 @@ class ReportSettings:
                 raise StudyError(f"report.{key}", "unknown key", f"one of {known}", "correct its name")
         result = cls(**settings)
         for metric in result.compared:
-            if metric not in METRICS:
-                raise StudyError("report.compared", repr(metric), f"any of {', '.join(METRICS)}", "correct its name")
+            if metric not in COMPARABLE:
+                raise StudyError("report.compared", repr(metric), f"any of {', '.join(COMPARABLE)}", "correct its name")
         if not (0 < result.level < 1 and 0 < result.power < 1):
             raise StudyError("report.level", f"{result.level}, {result.power}", "level, power in (0, 1)", "correct it")
         return result

@@ -51,11 +51,7 @@ class Part:
         label = rows["label"].to_numpy() > 0
         source = pd.factorize(rows["objectId"], sort=True)[0]
         families = strata(rows, magnitude_edges)
-        counts = {}
-        for codes, names in families.values():
-            for position, name in enumerate(names):
-                member = codes == position
-                counts[name] = (int(member.sum()), len(np.unique(source[member])), int(label[member].sum()))
+        counts = count_strata(families, source, label)
         candid = rows["candid"].to_numpy(np.int64)
         return cls(candid, label, source, families, counts, timeline(rows), np.argsort(candid))
 
@@ -79,6 +75,16 @@ class Part:
         if not np.isfinite(score).all():
             raise Incomplete(f"{int((~np.isfinite(score)).sum())} scores are not numbers")
         return score
+
+
+def count_strata(families: Families, source: np.ndarray, label: np.ndarray) -> dict[str, tuple[int, int, int]]:
+    """Alerts, sources and positive alerts of every stratum."""
+    counts = {}
+    for codes, names in families.values():
+        for position, name in enumerate(names):
+            member = codes == position
+            counts[name] = (int(member.sum()), len(np.unique(source[member])), int(label[member].sum()))
+    return counts
 
 
 def strata(rows: pd.DataFrame, magnitude_edges: Sequence[float]) -> Families:

@@ -15,6 +15,7 @@ from ..claims import claims_table
 from ..dataset import read_catalogue
 from ..errors import StudyError
 from ..files import write_csv
+from ..metrics import LOWER_IS_BETTER
 from ..multiplier import Bootstrap
 from ..progress import Progress
 from . import costs, data, records
@@ -26,7 +27,6 @@ from .settings import ReportSettings
 from .testset import TestSet, build_testset
 
 WORTH_PROCESSES = 1_000_000  # entrants times alerts; less is judged before a second process has started
-RISING = ("brier", "ece")  # metrics that are worse when they are greater
 
 
 def write_tables(
@@ -196,7 +196,9 @@ def _compared_tables(
 ) -> dict[str, pd.DataFrame]:
     """Tables with intervals and comparisons."""
     table = performance(study)
-    multiplier = multipliers(study, [metric for metric in settings.compared if metric not in RISING], bootstrap)
+    multiplier = multipliers(
+        study, [metric for metric in settings.compared if metric not in LOWER_IS_BETTER], bootstrap
+    )
     return {
         "performance": table,
         "efficiency": efficiency(study, table) if len(table) else table,
