@@ -17,8 +17,8 @@ from alertgrid.dataset import read_catalogue, write_catalogue
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json, write_csv, write_json
 from alertgrid.predictions import read_predictions, write_predictions
+from generated_study import load_generator
 from scipy import special
-from test_tables import load_generator
 
 CNN, CONVNEXT, META = "btsbot_cnn-none-image", "convnext_pico-none-image", "metadata_net-none-metadata"
 LOST = "maxvit_tiny-none-image"
@@ -150,7 +150,7 @@ def test_every_column_is_explained_and_the_page_stands_alone(before, after, tmp_
     for name, frame in tables.items():
         assert list(pd.read_csv(tmp_path / "out" / f"{name}.csv")) == list(frame)
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 2  # the figure at page and at column width
     assert 'src="http' not in page
     assert "<h3>F1</h3>" in page
     # The order of the scores is the same, so is the threshold's choice by F1.

@@ -12,7 +12,7 @@ import pytest
 from alertgrid.compare import Choices, write_comparison
 from alertgrid.dataset import read_catalogue, write_catalogue
 from alertgrid.files import read_json, write_json
-from test_tables import enter, load_generator
+from generated_study import enter, load_generator
 
 SCORE = "other_score"
 

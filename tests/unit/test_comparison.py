@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from alertgrid import comparison
-from alertgrid.comparison import Group, boundary, cluster_variance, contrast, group, holm, scale_of, total_variance
+from alertgrid.comparison import Group, boundary, cluster_variance, contrast, group, scale_of, total_variance
 from alertgrid.multiplier import Bootstrap, crossing, data_multiplier
 from scipy import stats
 
@@ -150,14 +150,6 @@ def test_quantiles_equal_those_of_scipy():
     assert comparison.t_tail(1.7, 5.0) == pytest.approx(stats.t.sf(1.7, 5.0))
     assert comparison.t_quantile(0.9, np.inf) == pytest.approx(stats.norm.ppf(0.9))
     assert comparison.t_tail(1.7, np.inf) == pytest.approx(stats.norm.sf(1.7))
-
-
-def test_holm_by_hand():
-    # Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.5 x 1, never falling.
-    found = holm([0.03, 0.01, np.nan, 0.5, 0.02])
-    np.testing.assert_allclose(found, [0.06, 0.04, np.nan, 0.5, 0.06])
-    assert list(holm([0.9, 0.8])) == [1.0, 1.0]
-    assert len(holm([])) == 0
 
 
 def exact(value, noise=0.0):

@@ -9,7 +9,7 @@ from alertgrid.files import write_json, write_text
 from alertgrid.page.costs import cost
 from alertgrid.tables import write_tables
 from alertgrid.tables.costs import read_pretrainings, training_cost
-from test_tables import inputs, load_generator
+from generated_study import inputs, load_generator
 
 RUN = {"cell": "a-own-image", "fraction": 1.0, "wall_seconds": 3600.0, "device": "cuda:0"}
 MANIFEST = {"wall_seconds": 1800.0, "device": "cuda:0", "peak_memory_bytes": 2**30, "epochs": 5}

@@ -13,6 +13,7 @@ from alertgrid import figures
 from alertgrid.errors import StudyError
 from alertgrid.figures import efficiency, style, words, writing
 from alertgrid.figures.dataset import load_catalogue
+from alertgrid.figures.differences import differences
 from alertgrid.figures.gallery import best_examples, best_run
 from alertgrid.figures.performance import performance
 from alertgrid.figures.policies import magnitude_bin
@@ -33,7 +34,7 @@ def study(tmp_path_factory):
 def drawings(study):
     """Every drawing of the synthetic study by name, not written to files."""
     plans = figures.plan_figures(figures.read_tables(study["tables"]), load_catalogue(study["catalogue.h5"]))
-    return {drawing.name: drawing for _, _, draw in plans for drawing in draw()}
+    return {drawing.name: drawing for _, name, draw in plans if name != "encoders" for drawing in draw()}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,25 @@ def test_captions_state_n_from_the_tables(drawings):
     assert "9 runs of 12 epochs" in captions["curves_btsbot_cnn-none-image"]
     assert "120 alerts of" in captions["dataset_counts"]
     assert "(30 of 48)" in captions["differences_baseline"]
+    assert "95 % intervals (percentiles of a bootstrap): 3 seeds, 420 test sources" in captions["multiplier"]
+    assert "95 % intervals (cluster bootstrap)" in captions["policy_magnitude"]
+    assert "scores per cell" in captions["score_distributions"]
+    assert "empty text" in captions["dataset_missing"]
+
+
+def test_level_decides_what_is_filled_and_a_lower_brier_score_is_better():
+    table = synthetic_report.differences().assign(level=0.9, p_holm=0.07)
+    table["metric"] = table["metric"].replace("average_precision", "brier")
+    drawing = next(differences({"differences": table}, ["roc_auc", "brier"]))
+    assert "p < 0.1 after Holm" in drawing.caption
+    assert "(48 of 48)" in drawing.caption
+    assert "worse for Brier score" in drawing.caption
+    (legend,) = drawing.figure.legends
+    assert "p < 0.1 (Holm)" in [text.get_text() for text in legend.get_texts()]
+    faces = {line.get_markerfacecolor() for line in drawing.figure.axes[0].lines if line.get_marker() in "os^D"}
+    assert "white" not in faces
+    bars = {round(bar.get_width(), 6) for bar in drawing.figure.axes[0].patches}
+    assert bars == {0.06}  # twice what is detectable among so many, not alone
 
 
 def test_same_tables_same_bytes_and_no_date_in_them(written, tmp_path):

@@ -25,7 +25,7 @@ from alertgrid import figures
 from alertgrid.compare import write_comparison
 from alertgrid.files import read_json, write_json
 from alertgrid.page import write_page
-from test_tables import load_generator
+from generated_study import load_generator
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (1280, 400)

@@ -19,7 +19,8 @@ from .verdicts import Rules, verdict
 if TYPE_CHECKING:
     from .tables.gather import Study
 
-COLUMNS = ("claim", "scope", "statement", "source", "quantity", "estimate", "low", "high", "verdict", "reason")
+_MEASURED = ("estimate", "low", "high", "level", "method", "n_seeds", "n_sources")
+COLUMNS = ("claim", "scope", "statement", "source", "quantity", *_MEASURED, "verdict", "reason")
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ def claims_table(study: Study, timing: pd.DataFrame, multipliers: pd.DataFrame, 
         found = list(claim.measure(study=study, timing=timing, multipliers=multipliers, rules=rules))
         key = {"claim": claim.number, "statement": claim.statement, "source": claim.source}
         rows += [{**key, **row} for row in found or [_absent("the study has no cells for it")]]
-    return pd.DataFrame(rows)[list(COLUMNS)]
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
 
 
 def _absent(reason: str, scope: str = "") -> dict[str, Any]:
     """A row for what was not measured."""
-    empty = dict.fromkeys(("estimate", "low", "high"), np.nan)
+    empty = dict.fromkeys(_MEASURED, np.nan)
     return {"scope": scope, "quantity": "", **empty, "verdict": "not measured", "reason": reason}
 
 
@@ -71,7 +72,8 @@ def _judge(
         decided, "is missing at"
     )
     reason = f"the {100 * rules.level:g} % interval {where} {threshold:g}; {found.method}{note}"
-    ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
+    ends = {"estimate": found.estimate, "low": found.low, "high": found.high, "level": rules.level}
+    ends |= {"method": found.method, "n_seeds": found.n_seeds, "n_sources": len(terms[0][1].classes)}
     return {"scope": scope, "quantity": quantity, **ends, "verdict": decided, "reason": reason}
 
 
@@ -238,8 +240,9 @@ def _ratio_row(
     """A row for a ratio that the claim says is above one; without a spread the value stands for its ends."""
     low, high = (value if end is None else end for end in (low, high))
     decided = verdict(low, high, 1.0)
-    reason = f"{how or ('spread of repeats' if low != high else 'counted')}, against 1"
-    ends = {"estimate": value, "low": low, "high": high}
+    method = how or ("spread of repeats" if low != high else "counted")
+    ends = {"estimate": value, "low": low, "high": high, "method": method}
+    reason = f"{method}, against 1"
     return {"scope": scope, "quantity": quantity, **ends, "verdict": decided, "reason": reason}
 
 

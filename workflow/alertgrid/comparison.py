@@ -1,4 +1,4 @@
-"""How sure are we? Intervals over seeds and test sources, paired differences, multiplicity.
+"""How sure are we? Intervals over seeds and test sources, paired differences.
 
 The estimand is the expected figure of a training with another seed, judged on other sources of the same sky. The mean
 over seeds varies for two reasons, and their variances add:
@@ -119,8 +119,8 @@ def t_tail(value: float, df: float) -> float:
 class Interval:
     """An estimate with its interval and how it was obtained.
 
-    `p` tests the estimate against zero, two-sided. `detectable` is the smallest true value that this test would find
-    with the stated power. Both make sense for differences only.
+    `p` tests the estimate against zero, two-sided. `detectable` is the smallest true value that this test, were it the
+    only one, would find with the stated power (see `multiplicity` for one of many). Both make sense for differences.
     """
 
     estimate: float
@@ -169,7 +169,12 @@ def contrast(
         low, high = boundary(estimate, terms[0][1].support, level, _LOWEST[scale])
         method += "; no variation seen: exact bound for the number of sources"
     p = 2 * t_tail(abs(estimate) / se, df) if se > 0 else float(estimate == 0)
-    return Interval(estimate, low, high, se, df, p, (quantile + t_quantile(power, df)) * se, n_seeds, method)
+    return Interval(estimate, low, high, se, df, p, detectable(se, df, level, power), n_seeds, method)
+
+
+def detectable(se: float, df: float, level: float, power: float) -> float:
+    """Smallest true value that a two-sided test at 1 - `level` tells from zero with this power."""
+    return (t_quantile((1 + level) / 2, df) + t_quantile(power, df)) * se
 
 
 def total_variance(terms: Sequence[tuple[float, Group]], paired: bool = True) -> tuple[float, float]:
@@ -261,18 +266,3 @@ def describe(groups: Sequence[Group], scale: str) -> str:
 def scale_of(metric: str) -> str:
     """The scale on which a figure's own interval is symmetric; days stay as they are."""
     return "identity" if metric.endswith("_days") else BOUNDED.get(metric, "logit")
-
-
-def holm(p: Sequence[float]) -> np.ndarray:
-    """p-values adjusted for their number (Holm 1979); NaN stay NaN and do not count.
-
-    Returns
-    -------
-    (n,) float in [0, 1]
-    """
-    p = np.asarray(p, float)
-    result = np.full(len(p), np.nan)
-    order = np.argsort(p)[: np.isfinite(p).sum()]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    result[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
-    return result

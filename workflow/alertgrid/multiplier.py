@@ -26,6 +26,12 @@ class Bootstrap:
         self.counts = np.stack([np.bincount(draw, minlength=n_sources).astype(np.float32) for draw in draws])
         self.rng = np.random.default_rng([seed, n_sources, 1])
 
+    @property
+    def method(self) -> str:
+        """What is done, as it stands in the table."""
+        drawn = f"{len(self.counts)} bootstrap samples of test sources (first order)"
+        return f"percentiles over {drawn} with normal draws of the seeds' mean"
+
     def replicate(self, member: Group) -> np.ndarray:
         """The figure of a group on every resampled test set, (replicates,), with a fresh draw of its seeds' mean."""
         seeds = total_variance([(1.0, member)])[0] - sources_variance([(1.0, member)])[0]
@@ -35,12 +41,20 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Multiplier:
-    """How many times fewer training sources match the reference. NaN bounds are beyond the fractions measured."""
+    """How many times fewer training sources match the reference. NaN bounds are beyond the fractions measured.
+
+    `method` says how the interval of this level was obtained; `n_fractions` points of the curve and `n_seeds`, the
+    fewest of a point or the reference, are what it rests on.
+    """
 
     multiplier: float
     low: float
     high: float
     status: str
+    level: float
+    method: str
+    n_fractions: int
+    n_seeds: int
 
 
 def data_multiplier(
@@ -79,11 +93,9 @@ def data_multiplier(
     # Quantiles by rank, so that crossings at infinity (never) and minus infinity (before the first point) keep theirs.
     early, late = np.quantile(crossings, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     ends = [float(full / np.exp(end)) if np.isfinite(end) else np.nan for end in (late, early)]
-    if value == np.inf:
-        return Multiplier(np.nan, *ends, "not reached")
-    if value == -np.inf:
-        return Multiplier(float(full / np.exp(logs[0])), *ends, "at least")
-    return Multiplier(float(full / np.exp(value)), *ends, "reached")
+    place, status = {np.inf: (np.nan, "not reached"), -np.inf: (logs[0], "at least")}.get(value, (value, "reached"))
+    n_seeds = min(len(member.values) for member in [*curve, reference])
+    return Multiplier(float(full / np.exp(place)), *ends, status, level, bootstrap.method, len(curve), n_seeds)
 
 
 def crossing(x: np.ndarray, curves: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -17,8 +17,10 @@ PAGE_FILES = templates(
 TABLE_CODE = code_of(
     "tables",
     "metrics",
+    "calibration",
     "policies",
     "comparison",
+    "multiplicity",
     "multiplier",
     "ranking",
     "claims",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..figures.performance import differences
+from ..figures.differences import differences
 from ..figures.words import choose_metrics, metric_title
 from ..figures.writing import write_drawings
 from ..files import write_text
@@ -64,13 +64,16 @@ def _of_metric(table: pd.DataFrame, metric: str) -> View | None:
     columns = [
         text("cell", "cell"), share("training sources (%)", "fraction"), bounds("before", "before", "before_"),
         bounds("after", "after", "after_"), bounds("after minus before", "difference"), verdict("verdict", "verdict"),
-        rounded("p after Holm", "p_holm", 2), plain("detectable", "detectable", 3),
+        rounded("p after Holm", "p_holm", 2), plain("detectable", "detectable_holm", 3),
         plain("seeds before", "n_seeds_before"), plain("seeds after", "n_seeds_after"),
         plain("test sources before", "n_sources_before"), plain("test sources after", "n_sources_after"),
     ]  # fmt: skip
     rows = table[table["metric"] == metric]
     methods = "; or ".join(dict.fromkeys(rows["method"]))
-    note = f"Intervals: {100 * rows['level'].iloc[0]:g} %; differences: {methods}."
+    note = (
+        f"Intervals: {100 * rows['level'].iloc[0]:g} %; differences: {methods}. Detectable: the smallest true "
+        "difference that this test set can show at the strictest step of Holm's correction."
+    )
     return view("comparison", metric_title(metric), rows, columns, note)
 
 

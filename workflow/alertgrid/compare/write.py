@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison import Group, contrast, holm, scale_of
+from ..comparison import Group, contrast, scale_of
 from ..errors import StudyError
 from ..figures.words import PRIMARY
 from ..files import write_csv, write_text
 from ..metrics import METRICS
+from ..multiplicity import corrected
 from ..tables.evaluate import Options
 from . import page
 from .changes import changes, lone_runs
@@ -120,8 +121,7 @@ def comparison(before: Judged, after: Judged, choices: Choices) -> pd.DataFrame:
         raise StudyError(f"{before.name}, {after.name}", "no cell in common", expected, "compare two of one kind")
     paired = not unlike(before, after)
     rows = [_row(before, after, key, metric, choices, paired) for key in shared for metric in METRICS]
-    table = pd.DataFrame(rows)
-    table["p_holm"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
+    table = corrected(pd.DataFrame(rows), choices.level, choices.power)
     told = (1 - choices.level > table["p_holm"]) & (table["verdict"] == "undecided")
     table.loc[told, "verdict"] = np.where(table.loc[told, "difference"] > 0, "higher", "lower")
     assert set(table["verdict"]) <= set(VERDICTS)
@@ -139,10 +139,10 @@ def _row(before: Judged, after: Judged, key: Key, metric: str, choices: Choices,
     for side, interval in zip(("before", "after"), own, strict=True):
         row |= {side: interval.estimate, f"{side}_low": interval.low, f"{side}_high": interval.high}
     same = paired and _identical(*groups)
-    names = ("estimate", "low", "high", "p", "detectable")
-    values = (0.0, 0.0, 0.0, np.nan, np.nan) if same else [getattr(found, name) for name in names]
-    row |= dict(zip(("difference", "low", "high", "p", "detectable"), values, strict=True))
-    row |= {"level": choices.level, "p_holm": np.nan, "paired": "yes" if paired else "no"}
+    names = ("estimate", "low", "high", "p", "detectable", "se", "df")
+    values = (0.0, 0.0, 0.0, *[np.nan] * 4) if same else [getattr(found, name) for name in names]
+    row |= dict(zip(("difference", *names[1:]), values, strict=True))
+    row |= {"level": choices.level, "paired": "yes" if paired else "no"}
     row["verdict"] = "identical" if same else "undecided" if np.isfinite(found.p) else "not defined"
     row["method"] = "the same predictions: nothing to estimate" if same else found.method
     for side, study, member in zip(("before", "after"), (before, after), groups, strict=True):

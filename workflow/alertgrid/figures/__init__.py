@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import calibration, curves, dataset, efficiency, encoders, performance, policies, timing
+from . import calibration, curves, dataset, differences, efficiency, encoders, performance, policies, timing
 from .gallery import contact_sheet, example_gallery
 from .words import PRIMARY
 from .writing import Plan, write_captions, write_drawings, write_plan
@@ -26,7 +26,7 @@ AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
 # Section of the page, name in the list of what was left out, function.
 FROM_TABLES = (
     ("performance", "performance", performance.performance),
-    ("performance", "differences", performance.differences),
+    ("performance", "differences", differences.differences),
     ("performance", "policy_overall", policies.policy_overall),
     ("performance", "policy_magnitude", policies.policy_magnitude),
     ("efficiency", "efficiency", efficiency.efficiency),

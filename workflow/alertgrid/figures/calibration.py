@@ -44,12 +44,17 @@ def reliability(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
 
 def _caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     """Which cells, how many alerts."""
-    counts = table.groupby("cell")["n_alerts"].sum()
     return (
         f"Reliability of the scores for the best cell of each architecture, then the best of the rest ({len(cells)} of "
-        f"{table['cell'].nunique()} cells), at the largest training fraction: {span(counts, 'scores')} per cell, all "
-        "seeds together. On the grey line a score is a probability."
+        f"{table['cell'].nunique()} cells), at the largest training fraction: {_scores(table)}. On the "
+        "grey line a score is a probability; the table of further metrics has the calibration error beside that of "
+        "chance."
     )
+
+
+def _scores(table: pd.DataFrame) -> str:
+    """How many scores each cell has."""
+    return f"{span(table.groupby('cell')['n_alerts'].sum(), 'scores')} per cell, all seeds together"
 
 
 def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -75,7 +80,8 @@ def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[st
         figure.legend(handles=entries, loc="outside upper center", ncols=2)
         shown = f"{len(cells)} of {table['cell'].nunique()} cells"
         caption = (
-            f"Scores of test alerts by label ({shown}), at the largest training fraction, all seeds together. Log axis."
+            f"Scores of test alerts by label ({shown}), at the largest training fraction: "
+            f"{_scores(table[table['cell'].isin(cells)])}. Log axis."
         )
         yield Drawing("score_distributions", figure, "Score distributions", caption)
 

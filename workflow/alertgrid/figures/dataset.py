@@ -127,5 +127,8 @@ def missing_values(tables, catalogue: pd.DataFrame | None) -> Iterator[Drawing]:
         axes.margins(x=0.15)
         finish(axes, grid="x")
         total = "" if catalogue is None else f" of {span(pd.Series([len(catalogue)]), 'alerts')}"
-        caption = f"Share{total} with ZTF's sentinel for a missing value (-999), for the columns that have any."
+        caption = (
+            f"Share{total} without a value (not a number, empty text, or ZTF's sentinel -999), for the columns that "
+            "have any; the table counts the sentinels apart."
+        )
         yield Drawing("dataset_missing", figure, "Missing metadata", caption)

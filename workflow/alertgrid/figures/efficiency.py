@@ -47,7 +47,7 @@ def efficiency(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
                 f"efficiency_{metric}",
                 _panels(rows, metric, narrow=False),
                 f"Data efficiency: {metric_label(metric)}",
-                _caption(rows, tables.get("performance")),
+                _caption(rows),
                 _panels(rows, metric, narrow=True),
             )
 
@@ -111,11 +111,11 @@ def _legend(figure, looks: Mapping[str, Mapping], columns: int) -> None:
     figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), columns), handlelength=2.6)
 
 
-def _caption(table: pd.DataFrame, performance: pd.DataFrame | None) -> str:
+def _caption(table: pd.DataFrame) -> str:
     """What the lines are, and n."""
     return (
         "Test performance against the number of training sources (log axis) with "
-        f"{interval_words(table, performance)}: {sample_words(table)}; "
+        f"{interval_words(table)}: {sample_words(table)}; "
         f"{span(table['n_train_sources'], 'training sources')}. The test set is the same for all fractions."
     )
 
@@ -138,7 +138,8 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         finish(axes, grid="x")
         caption = (
             f"Data multiplier in {metric_label(metric)}: how many times fewer training sources a pre-trained network "
-            "needs to match the same network from random weights at its full sample. Above 1, pre-training saves data."
+            "needs to match the same network from random weights at its full sample, with "
+            f"{interval_words(rows)}: {sample_words(rows)}. Above 1, pre-training saves data."
         )
         yield Drawing("multiplier", figure, "Data multiplier", caption)
 

@@ -37,7 +37,7 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
             "policy_overall",
             figure,
             "Policies over all magnitudes",
-            _overall_caption(table[table["estimate"].notna()], tables.get("performance")),
+            _overall_caption(table[table["estimate"].notna()]),
         )
 
 
@@ -63,11 +63,11 @@ def _legend(figure, policies: Sequence[str]) -> None:
     figure.legend(handles=entries, loc="outside lower center", ncols=len(entries))
 
 
-def _overall_caption(table: pd.DataFrame, performance: pd.DataFrame | None) -> str:
+def _overall_caption(table: pd.DataFrame) -> str:
     """What the delays are measured from, and n."""
     delays = " Delays are medians over saved sources, in days." if table["metric"].isin(_DELAYS).any() else ""
     text = "Source-level results of each policy at the largest training fraction, with "
-    return f"{text}{interval_words(table, performance)}: {sample_words(table)}.{delays}"
+    return f"{text}{interval_words(table)}: {sample_words(table)}.{delays}"
 
 
 def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -121,5 +121,5 @@ def _magnitude_caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     chosen = f"the best cell of each architecture, then the best of the rest ({len(cells)} of {total} cells)"
     return (
         f"Completeness and purity in bins of the brightest magnitude for {chosen}, at the largest training fraction, "
-        f"with intervals: {sample_words(table)} in a bin. The table has every cell."
+        f"with {interval_words(table)}: {sample_words(table)} in a bin. The table has every cell."
     )

@@ -135,10 +135,10 @@ def span(values: pd.Series, noun: str) -> str:
     return f"{text} {noun[:-1] if high == 1 else noun}"
 
 
-def interval_words(frame: pd.DataFrame, other: pd.DataFrame | None = None) -> str:
-    """Level and commonest method of the intervals of a table; of another table where this one does not say."""
-    if "level" not in frame and other is not None:
-        frame = other
+def interval_words(frame: pd.DataFrame) -> str:
+    """Level and commonest method of the intervals of a table."""
+    if "low" in frame:
+        frame = frame[frame["low"].notna()]
     levels = sorted(set(frame["level"].dropna())) if "level" in frame else []
     methods = list(frame["method"].dropna().value_counts().index) if "method" in frame else []
     text = " and ".join(f"{100 * level:g} %" for level in levels)

@@ -12,6 +12,10 @@ from .costs import FRACTION, cost, inference
 from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
+_CHANCE = (
+    "The calibration error (ECE) is positive by chance too and has no interval; ECE by chance is what a perfectly "
+    "calibrated classifier with the same scores would show on average."
+)
 _SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
 
 
@@ -111,7 +115,7 @@ def claims(tables: Tables) -> View | None:
     """What was measured for each claim of the papers."""
     columns = [
         text("claim", "claim"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
-        bounds("value (interval)"), text("why", "reason"),
+        bounds("value (interval)"), *_SAMPLE[:2], text("why", "reason"),
     ]  # fmt: skip
     note = "Each verdict follows from the value by the rules that the configuration states under report.claims."
     table = tables.get("claims")
@@ -155,8 +159,11 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
             view("performance", "Every cell and fraction", rows, columns, _levels(table[table["metric"].isin(shown)]))
         )
         columns = [text("cell", "cell"), *(plain(metric_title(metric), metric, 3) for metric in others)]
+        note = _CHANCE if "ece_calibrated" in others else ""
         views.append(
-            view("performance", "Further metrics at the largest fraction", largest(rows), columns if others else [])
+            view(
+                "performance", "Further metrics at the largest fraction", largest(rows), columns if others else [], note
+            )
         )
     intro = "One row a cell: architecture, pre-training, inputs, and the stamps seen where not all three."
     views += [_differences(tables, metrics), _policies(tables), _entrants(tables)]
@@ -185,9 +192,13 @@ def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
     columns = [
         text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), FRACTION, text("metric", "metric"),
         bounds("difference", "difference"), rounded("p", "p", 2), rounded("p after Holm", "p_holm", 2),
-        plain("detectable", "detectable", 3), *_SAMPLE[:2],
+        plain("detectable alone", "detectable", 3), plain("detectable after Holm", "detectable_holm", 3), *_SAMPLE[:2],
     ]  # fmt: skip
-    note = "Paired over the same test sources. Detectable: the smallest difference that this test set can show."
+    note = (
+        "Paired over the same test sources. Detectable: the smallest true difference that this test set can show, were "
+        "it the only one tested, and among all rows of its metric at the strictest step of Holm's correction. "
+    )
+    note += _levels(table) if table is not None else ""
     return view("differences", "Paired differences", table, columns, note)
 
 
@@ -201,7 +212,8 @@ def _policies(tables: Tables) -> View | None:
         text("cell", "cell"), text("policy", "policy"), text("metric", "metric"), bounds("value (interval)"),
         *_SAMPLE[:2],
     ]  # fmt: skip
-    return view("policies", "Policies over all magnitudes", table, columns, "Magnitude bins are in the CSV.")
+    note = "Magnitude bins are in the CSV. " + (_levels(table) if table is not None else "")
+    return view("policies", "Policies over all magnitudes", table, columns, note)
 
 
 def _efficiency(tables: Tables, metrics: Sequence[str]) -> Section:
@@ -212,12 +224,11 @@ def _efficiency(tables: Tables, metrics: Sequence[str]) -> Section:
         table = table.assign(metric=table["metric"].map(metric_title))
     columns = [
         text("cell", "cell"), plain("training sources", "n_train_sources"), plain("training alerts", "n_train_alerts"),
-        text("metric", "metric"), bounds("value (interval)"), _SAMPLE[0],
+        text("metric", "metric"), bounds("value (interval)"), *_SAMPLE,
     ]  # fmt: skip
+    points = view("efficiency", "Every point", table, columns, _levels(table) if table is not None else "")
     intro = "How the test performance grows with the number of training sources; the test set stays the same."
-    return _section(
-        "efficiency", "Data efficiency", intro, _multiplier(tables), view("efficiency", "Every point", table, columns)
-    )
+    return _section("efficiency", "Data efficiency", intro, _multiplier(tables), points)
 
 
 def _multiplier(tables: Tables) -> View | None:
@@ -228,8 +239,9 @@ def _multiplier(tables: Tables) -> View | None:
     columns = [
         text("cell", "cell"), text("against", "reference"), text("metric", "metric"),
         bounds("times fewer sources", "multiplier", digits=1), text("status", "status"),
+        plain("fractions", "n_fractions"), *_SAMPLE[:2],
     ]  # fmt: skip
-    return view("multiplier", "Data multiplier", table, columns)
+    return view("multiplier", "Data multiplier", table, columns, _levels(table) if table is not None else "")
 
 
 def _timing(tables: Tables, metrics: Sequence[str]) -> Section:

@@ -26,6 +26,7 @@ _ENDS = {
     "high": ("that of the metric", "upper end of the interval; empty where `method` says that there is none"),
 }
 _LEVEL = {"level": ("", "coverage the interval is made for")}
+_DF = ("", "degrees of freedom of Student's t: each part's 1 / df weighted by its share of the variance")
 _METHOD = {"method": ("", "how the interval was obtained")}
 _N_SEEDS = {"n_seeds": ("", "seeds for which the figure is defined")}
 _N_SOURCES = {"n_sources": ("sources", "test sources")}
@@ -62,6 +63,8 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_METRIC,
         **_ENDS,
         **_LEVEL,
+        "se": ("that of the metric", "standard error of the estimate"),
+        "df": _DF,
         **_METHOD,
         **_N_SEEDS,
         **_N_SOURCES,
@@ -78,9 +81,16 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_LEVEL,
         "p": ("", "two-sided p-value of no difference"),
         "p_holm": ("", "p after Holm's correction over all rows of this metric"),
-        "detectable": ("that of the metric", "smallest true difference found with 80 % power (or as configured)"),
+        "detectable": (
+            "that of the metric",
+            "smallest true difference that a single test at this level finds with the power configured",
+        ),
+        "detectable_holm": (
+            "that of the metric",
+            "the same among all rows of this metric, at the first and strictest step of Holm's correction",
+        ),
         "se": ("that of the metric", "standard error of the difference"),
-        "df": ("", "degrees of freedom of Student's t: each part's 1 / df weighted by its share of the variance"),
+        "df": _DF,
         **_N_SEEDS,
         **_N_SOURCES,
         **_METHOD,
@@ -91,7 +101,11 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "n_train_alerts": ("alerts", "training alerts, mean over runs"),
         **_METRIC,
         **_ENDS,
+        **_LEVEL,
+        **_METHOD,
         **_N_SEEDS,
+        **_N_SOURCES,
+        **_N_ALERTS,
     },
     "multiplier": {
         **{"cell": _KEY["cell"]},
@@ -101,6 +115,11 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "low": ("", "lower end; empty where it lies beyond the fractions measured"),
         "high": ("", "upper end; empty where it lies beyond the fractions measured"),
         "status": ("", "reached; at least (the smallest fraction is as good: a lower bound); not reached"),
+        **_LEVEL,
+        **_METHOD,
+        "n_fractions": ("", "training fractions of the cell between which the crossing is looked for"),
+        "n_seeds": ("", "fewest seeds of these fractions and of the reference"),
+        **_N_SOURCES,
     },
     "policies": {
         **_KEY,
@@ -108,6 +127,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "stratum": ("", "all, or mag= bin of the source's brightest alert"),
         **_METRIC,
         **_ENDS,
+        **_LEVEL,
         "n_sources": ("sources", "that count under the exclusions, in the stratum"),
         **_N_SEEDS,
         **_METHOD,
@@ -127,6 +147,10 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "source": ("", "where it was published"),
         "quantity": ("", "what was measured"),
         **_ENDS,
+        **_LEVEL,
+        **_METHOD,
+        "n_seeds": ("", "fewest seeds of the cells it rests on; empty for costs, which come from one measurement"),
+        "n_sources": ("sources", "test sources; empty for costs"),
         "verdict": ("", "supported, contradicted, undecided or not measured, by the rules of the configuration"),
         "reason": ("", "why"),
     },

@@ -186,7 +186,7 @@ def policy_rows(entrant: Entrant, scores: Sequence[np.ndarray], tests: TestSet, 
                 parts = [run[name][position] for run in found]
                 interval = _policy_interval(parts, name, tests.classes[sources], options.level, entrant.fixed)
                 key = (entrant.cell, entrant.fraction, policy.name, stratum, name)
-                ends = (interval.estimate, interval.low, interval.high)
+                ends = (interval.estimate, interval.low, interval.high, options.level)
                 rows.append((*key, *ends, counted[position], interval.n_seeds, interval.method))
     return rows
 

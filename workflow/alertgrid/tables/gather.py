@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..comparison import Group, Interval, contrast, holm, scale_of
+from ..comparison import Group, Interval, contrast, scale_of
 from ..encoders import named_size
+from ..multiplicity import corrected
 from ..multiplier import Bootstrap, data_multiplier
 from .evaluate import CellResult
 
@@ -76,6 +77,7 @@ def performance(study: Study) -> pd.DataFrame:
             found = contrast([(1.0, member)], study.level, scale_of(metric))
             key = {"cell": cell, **study.axes(cell), "fraction": fraction, "metric": metric}
             ends = {"estimate": found.estimate, "low": found.low, "high": found.high, "level": study.level}
+            ends |= {"se": found.se, "df": found.df}
             sizes = {"n_seeds": found.n_seeds, "n_sources": result.n_sources, "n_alerts": result.n_alerts}
             rows.append({**key, **ends, "method": found.method, **sizes})
     return pd.DataFrame(rows)
@@ -135,9 +137,7 @@ def differences(study: Study, baseline: str, metrics: Sequence[str]) -> pd.DataF
                 if found is not None:
                     rows.append(_difference_row(study, (kind, cell, reference), fraction, metric, found))
     table = pd.DataFrame(rows)
-    if len(table):
-        table["p_holm"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
-    return table
+    return corrected(table, study.level, study.power) if len(table) else table
 
 
 def difference(study: Study, cells: tuple[str, str], fraction: float, metric: str) -> Interval | None:
@@ -154,7 +154,7 @@ def _difference_row(study: Study, names: tuple[str, str, str], fraction: float, 
     """One row of differences.csv."""
     key = dict(zip(("kind", "cell", "reference"), names, strict=True)) | {"fraction": fraction, "metric": metric}
     ends = {"difference": found.estimate, "low": found.low, "high": found.high, "level": study.level}
-    tests = {"p": found.p, "p_holm": np.nan, "detectable": found.detectable, "se": found.se, "df": found.df}
+    tests = {"p": found.p, "detectable": found.detectable, "se": found.se, "df": found.df}
     n_sources = study.results[names[1], fraction].n_sources
     return {**key, **ends, **tests, "n_seeds": found.n_seeds, "n_sources": n_sources, "method": found.method}
 
@@ -168,7 +168,9 @@ def multipliers(study: Study, metrics: Sequence[str], bootstrap: Bootstrap) -> p
         for metric in metrics:
             found = _multiplier(study, cell, reference, metric, bootstrap)
             if found is not None:
-                rows.append({"cell": cell, "reference": reference, "metric": metric, **vars(found)})
+                n_sources = study.results[cell, max(study.fractions(cell))].n_sources
+                key = {"cell": cell, "reference": reference, "metric": metric}
+                rows.append({**key, **vars(found), "n_sources": n_sources})
     return pd.DataFrame(rows)
 
 

@@ -12,6 +12,7 @@ from ..files import write_text
 
 SHOWN = ("roc_auc", "average_precision", "f1", "mcc", "brier")
 FIGURES = ("completeness", "purity", "f1")
+MISSING = "--"
 _SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#"}
 
 
@@ -23,7 +24,7 @@ def escape(text: str) -> str:
 def with_interval(estimate: float, low: float, high: float) -> str:
     """An estimate with its interval, rounded to two digits of the interval's half width."""
     if not np.isfinite(estimate):
-        return "--"
+        return MISSING
     if not (np.isfinite(low) and np.isfinite(high)):
         return f"{estimate:.3f}"
     half = (high - low) / 2
@@ -35,9 +36,8 @@ def wide(frame: pd.DataFrame, index: Sequence[str], columns: str, value: str = "
     """One column per value of `columns`, entries with their intervals."""
     entries = [with_interval(*row) for row in frame[[value, "low", "high"]].to_numpy(float)]
     table = frame[[*index, columns]].assign(entry=entries)
-    return table.pivot_table(
-        index=list(index), columns=columns, values="entry", aggfunc="first", sort=False
-    ).reset_index()
+    table = table.pivot_table(index=list(index), columns=columns, values="entry", aggfunc="first", sort=False)
+    return table.fillna(MISSING).reset_index()
 
 
 def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
@@ -67,27 +67,39 @@ def _level(frame: pd.DataFrame) -> str:
     return f"{100 * frame['level'].iloc[0]:g} %"
 
 
+def _method(frame: pd.DataFrame) -> str:
+    """Commonest method of the intervals, as a sentence."""
+    methods = frame.loc[frame["low"].notna(), "method"].value_counts()
+    return f"Method: {methods.index[0]}{', or as the CSV says' if len(methods) > 1 else ''}." if len(methods) else ""
+
+
 def _performance(frame: pd.DataFrame) -> str:
     """Main metrics per cell and fraction."""
     kept = frame[frame["metric"].isin(SHOWN)]
     caption = (
-        f"Mean over seeds and {_level(frame)} interval over seeds and test sources, "
-        f"{frame['n_alerts'].max()} test alerts of {frame['n_sources'].max()} sources."
+        f"Mean over seeds and {_level(frame)} interval over seeds and test sources: up to {kept['n_seeds'].max()} "
+        f"seeds, {frame['n_alerts'].max()} test alerts of {frame['n_sources'].max()} sources. {_method(kept)}"
     )
-    return latex(wide(kept, ["cell", "fraction", "n_seeds"], "metric"), caption, "tab:performance")
+    return latex(wide(kept, ["cell", "fraction"], "metric"), caption, "tab:performance")
 
 
 def _differences(frame: pd.DataFrame) -> str:
     """Differences with Holm's p, one row each."""
     table = frame[["kind", "cell", "reference", "fraction", "metric"]].copy()
     table["difference"] = [with_interval(*row) for row in frame[["difference", "low", "high"]].to_numpy(float)]
-    table["p (Holm)"] = [f"{p:.2g}" if np.isfinite(p) else "--" for p in frame["p_holm"]]
-    caption = f"Differences on the same test sources with {_level(frame)} intervals; p after Holm's correction."
+    table["p (Holm)"] = [f"{p:.2g}" if np.isfinite(p) else MISSING for p in frame["p_holm"]]
+    caption = (
+        f"Differences on the same test sources with {_level(frame)} intervals; p after Holm's correction: "
+        f"up to {frame['n_seeds'].max()} seeds, up to {frame['n_sources'].max()} sources. {_method(frame)}"
+    )
     return latex(table, caption, "tab:differences")
 
 
 def _policies(frame: pd.DataFrame) -> str:
     """Completeness, purity and F1 of all sources under each policy."""
     kept = frame[(frame["stratum"] == "all") & frame["metric"].isin(FIGURES)]
-    caption = f"Source-level figures under each policy, up to {kept['n_sources'].max()} test sources."
+    caption = (
+        f"Source-level figures under each policy with {_level(frame)} intervals: up to {kept['n_seeds'].max()} seeds, "
+        f"up to {kept['n_sources'].max()} test sources. {_method(kept)}"
+    )
     return latex(wide(kept, ["cell", "fraction", "policy"], "metric"), caption, "tab:policies")
