@@ -10,6 +10,7 @@ from alertgrid.files import write_json, write_text
 from alertgrid.plan import sizes, work
 from alertgrid.plan.jobs import DATA, REPORT, other_jobs
 from alertgrid.settings import resolve_study
+from alertgrid.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = {"train": 1000, "val": 100, "test": 200}
@@ -74,6 +75,13 @@ def test_epochs_follow_the_overrides():
     assert epochs[tasks["inputs"] == "metadata"].eq(77).all()
     assert epochs[tasks["cell"] == "convnext_pico-none-image"].eq(5).all()
     assert epochs[tasks["cell"] == "btsbot_cnn-none-image"].eq(9).all()
+
+
+def test_epochs_that_a_study_leaves_out_are_the_trainers():
+    settings = settings_of()
+    settings["training"] = {"batch_size": 64}
+    tasks = tasks_of(settings, "train")
+    assert tasks["scored"].eq(ALERTS["val"] * Recipe().epochs + ALERTS["test"]).all()
 
 
 def pretrained(**defined):

@@ -91,13 +91,22 @@ def _recipe(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, An
     """Recipe of a run; where a search chooses the number of epochs, the most that it may choose."""
     recipe = run_recipe(settings["training"], run["cell"])
     search = settings.get("tuning", {}).get(run["architecture"]) if recipe.get("tuned") else None
-    return recipe | ({"epochs": _most_epochs(search, recipe["epochs"])} if search else {})
+    return recipe | {"epochs": _most_epochs(search) or _epochs(recipe)}
 
 
-def _most_epochs(search: Mapping[str, Any], epochs: int) -> int:
-    """Epochs of the longest trial of a search."""
-    bounds = search["ranges"].get("training.epochs", {})
-    return max([bounds.get("high", 0), *bounds.get("choices", ())]) or epochs
+def _most_epochs(search: Mapping[str, Any] | None) -> int:
+    """Epochs of the longest trial of a search; 0 without one that varies them."""
+    bounds = search["ranges"].get("training.epochs", {}) if search else {}
+    return max([bounds.get("high", 0), *bounds.get("choices", ())])
+
+
+def _epochs(recipe: Mapping[str, Any]) -> int:
+    """Most epochs of a recipe; the trainer's own number where the study leaves it out."""
+    if "epochs" in recipe:
+        return recipe["epochs"]
+    from ..training.recipe import Recipe  # brings torch, which takes seconds
+
+    return Recipe().epochs
 
 
 def _amounts(
@@ -133,7 +142,7 @@ def pretrainings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Ta
             yield Task(
                 run, run, run, "pretrain", _network(settings, architecture), weights=1,
                 # ASSUME: the tenth that validates costs as much as if it were trained on.
-                trained=(images or 0) * recipe["epochs"],
+                trained=(images or 0) * _epochs(recipe),
                 note="" if images else f"corpus of {name}: its labels cannot be read yet, so it counts nothing",
             )  # fmt: skip
 
