@@ -3,6 +3,8 @@
 import argparse
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -151,3 +153,42 @@ def test_a_scheduler_that_answers_again_is_waited_for(earlier, monkeypatch):
     sweep._end_earlier(earlier, poll_seconds=0)
     assert cancelled == ["77"]
     assert not earlier.exists()
+
+
+STARTER = """
+import sys
+from functools import partial
+from alertgrid.launch import sweep
+import test_sweep
+
+sweep.run_tasks([partial(test_sweep.last_words, sys.argv[1])], folder=sys.argv[1], at_once=1, cluster="local")
+"""
+
+
+def last_words(folder):
+    """Work for a minute, or leave a mark when asked to end."""
+
+    def say(number, frame):
+        Path(folder, "ended").touch()
+        raise SystemExit(1)
+
+    signal.signal(signal.SIGTERM, say)
+    Path(folder, "begun").touch()
+    time.sleep(60)
+
+
+def wait_for(path):
+    """Wait until a file is there."""
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not come")
+
+
+def test_tasks_on_this_machine_end_with_the_one_who_started_them(tmp_path, child_path):
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)])
+    wait_for(tmp_path / "begun")
+    starter.terminate()
+    assert starter.wait(30) == 128 + signal.SIGTERM
+    wait_for(tmp_path / "ended")

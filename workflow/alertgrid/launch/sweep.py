@@ -5,14 +5,16 @@ submitit's own local executor starts everything together, so outside Slurm tasks
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import StudyError
-from ..files import read_json, write_json
+from ..files import end_on_sigterm, read_json, write_json
 from . import scheduler
 
 ARRAY = "array.json"  # in the folder: the number of the job array that is under way
@@ -122,13 +124,26 @@ def _lost(job) -> RuntimeError:
 def _run_few(executor, tasks: Sequence[Callable[[], Any]], at_once: int) -> list[Any]:
     """Submit the next task whenever one of the running ones has ended."""
     jobs: list[Any] = []
-    for task in tasks:
-        while sum(not job.done() for job in jobs) >= at_once:
-            time.sleep(POLL_SECONDS)
-        jobs.append(executor.submit(task))
-        if executor.cluster == "debug":
-            _result(jobs[-1])
-    return [_result(job) for job in jobs]
+    try:
+        with end_on_sigterm():
+            for task in tasks:
+                while sum(not job.done() for job in jobs) >= at_once:
+                    time.sleep(POLL_SECONDS)
+                jobs.append(executor.submit(task))
+                if executor.cluster == "debug":
+                    _result(jobs[-1])
+            return [_result(job) for job in jobs]
+    finally:
+        if executor.cluster == "local":
+            _end_local(jobs)
+
+
+def _end_local(jobs: Sequence[Any]) -> None:
+    """Ask tasks that still run to save and end: they would outlive the one who started them, and nobody would know."""
+    for job in jobs:
+        if not job.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(job.job_id), signal.SIGTERM)  # of its supervisor, which hands it on
 
 
 def _result(job) -> Any:
