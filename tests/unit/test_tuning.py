@@ -218,6 +218,22 @@ def test_within_a_start_a_failed_trial_is_not_tried_again(search):
     assert len(search.open().get_trials()) == 4
 
 
+class Seen(Bowl):
+    """Notes the GPUs that it may use."""
+
+    def begin(self, epoch, folder):
+        (folder / "gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+
+
+@pytest.mark.parametrize("visible", ["1", None])
+def test_trials_on_this_machine_see_its_gpus(search, child_path, monkeypatch, visible):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    tune(search, Seen(), trials=1, cluster="local")
+    assert (search.folder / "trials/t0/gpus").read_text() == (visible or "all")
+
+
 class Told(Bowl):
     """Once, in the second trial, its worker is asked to end; it listens to no signal itself."""
 

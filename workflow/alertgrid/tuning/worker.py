@@ -18,6 +18,8 @@ from ..launch import scheduler
 from ..training.interrupts import EXIT_STATUS, Watch
 from .journal import Search, replace_interrupted, settled, suggest
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 class Objective(Protocol):
     """What is minimised. It must be picklable, and keep what it needs to go on in `folder`."""
@@ -38,6 +40,7 @@ class Worker:
     share: int
     number: int
     launch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    gpus: str | None = field(default_factory=lambda: os.environ.get(VISIBLE))
 
     @property
     def name(self) -> str:
@@ -46,6 +49,8 @@ class Worker:
 
     def __call__(self) -> int:
         """Run trials until the share is done; their number."""
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+            self._see_gpus()
         try:
             with Watch() as watch:  # at its end it hands a signal on: submitit then requeues the job, and ends here
                 return self._work(watch)
@@ -55,6 +60,12 @@ class Worker:
             # No result is left, since there is another life: from here if Slurm agrees, else by the next start.
             scheduler.requeue_self()
             sys.exit(EXIT_STATUS)
+
+    def _see_gpus(self) -> None:
+        """Trials on this machine share its GPUs; submitit's local executor hides them from its children."""
+        os.environ.pop(VISIBLE, None)
+        if self.gpus is not None:
+            os.environ[VISIBLE] = self.gpus
 
     def _work(self, watch: Watch) -> int:
         """The trials of one life."""
