@@ -72,15 +72,22 @@ def write_tables(
     chosen = ReportSettings.of(settings)
     rows, table = read_catalogue(catalogue), read_grid(grid)
     tables, problems = judge(rows, table, Path(runs), chosen, timing, entrants)
-    encoder_scores, others = read_all(encoders, "encoders", read_scores)
-    curves, lost = read_all([Path(path).with_name("history.csv") for path in encoders], "encoder_history", read_curve)
     published, unread = read_all(entrants, "entrants", records.read_entrant)
-    pretrainings, unknown = costs.read_pretrainings(encoders)
-    tables["training_cost"] = costs.training_cost(tables["runs"], pretrainings)
-    tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges)
-    tables["missing"] = records.missing_table(problems + others + lost + unread + unknown, table, Path(grid).parent)
-    tables |= {"encoders": encoder_scores, "encoder_history": curves, "entrants": published}
+    pretrained, lost = _pretrained(encoders, tables["runs"])
+    tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges) | pretrained | {"entrants": published}
+    tables["missing"] = records.missing_table(problems + lost + unread, table, Path(grid).parent)
     return _write(tables, Path(output))
+
+
+def _pretrained(
+    scores: Sequence[str | Path], runs: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str]]]:
+    """Scores and curves of the encoders, and what they cost beside the runs; what was missing of them."""
+    found, problems = read_all(scores, "encoders", read_scores)
+    curves, lost = read_all([Path(path).with_name("history.csv") for path in scores], "encoder_history", read_curve)
+    pretrainings, unknown = costs.read_pretrainings(scores)
+    tables = {"encoders": found, "encoder_history": curves, "training_cost": costs.training_cost(runs, pretrainings)}
+    return tables, problems + lost + unknown
 
 
 def judge(
