@@ -1,6 +1,7 @@
 """Batches: their order, their symmetries, and the rows they hold."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -74,6 +75,16 @@ def test_stamps_are_those_of_the_file(files, stamps, resident):
     assert np.array_equal(images.numpy(), open_stamps(files[0])[[20, 3]][:, STAMP_SETS[stamps]])
     assert metadata.shape == (2, 25)
     assert data.channels == len(STAMP_SETS[stamps])
+
+
+def test_stamps_that_take_more_than_half_of_the_given_memory_stay_in_the_file(files, monkeypatch):
+    monkeypatch.setattr(
+        "alertgrid.training.hardware.psutil.Process.memory_info", lambda process: SimpleNamespace(rss=0)
+    )
+    size = open_stamps(files[0]).nbytes
+    for memory_mb, mapped in ((2 * size // 10**6 - 1, True), (2 * size // 10**6 + 1, False)):
+        data = load_data(*files, device="cpu", memory_mb=memory_mb)
+        assert (data.stamps.rows is None) == mapped
 
 
 def test_prefetching_gives_the_same_batches(monkeypatch):

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +27,60 @@ def test_hardware_choices(monkeypatch):
     assert hardware.choose_device("auto") == CPU
     with pytest.raises(StudyError, match="no GPU is visible"):
         hardware.choose_device("cuda")
+
+
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """Write what control groups say: text of /proc/self/cgroup, and path below /sys/fs/cgroup -> content."""
+    monkeypatch.setattr(hardware, "CONTROL_GROUPS", tmp_path / "self")
+    monkeypatch.setattr(hardware, "GROUP_ROOT", tmp_path)
+    for name in hardware.SLURM_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: SimpleNamespace(available=64 * 2**30))
+    monkeypatch.setattr(hardware.psutil.Process, "memory_info", lambda process: SimpleNamespace(rss=2**30))
+
+    def write(own, limits):
+        (tmp_path / "self").write_text(own)
+        for name, content in limits.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+
+    return write
+
+
+JOB = "slurm/uid_1/job_7"
+ONE = f"12:pids:/{JOB}\n4:memory:/{JOB}/step_0/task_0\n"
+TWO = f"0::/{JOB}/step_0/task_0\n"
+NONE = {"memory.max": "max\n"}
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "slurm", "given", "gibibytes"),
+    [
+        ("0::/\n", NONE, {}, None, 64),
+        ("0::/\n", {"memory.max": f"{8 * 2**30}\n"}, {}, None, 7),
+        (TWO, {f"{JOB}/memory.max": f"{8 * 2**30}\n", f"{JOB}/step_0/memory.max": "max\n"}, {}, None, 7),
+        (ONE, {f"memory/{JOB}/memory.limit_in_bytes": f"{8 * 2**30}\n"}, {}, None, 7),
+        (ONE, {"memory/memory.limit_in_bytes": f"{8 * 2**30}\n"}, {}, None, 7),  # the path of the host, in a container
+        ("0::/\n", NONE, {"SLURM_MEM_PER_NODE": "8192"}, None, 7),
+        ("0::/\n", NONE, {"SLURM_MEM_PER_CPU": "2048", "SLURM_CPUS_ON_NODE": "4"}, None, 7),
+        ("0::/\n", NONE, {"SLURM_MEM_PER_NODE": "0"}, None, 64),
+        ("0::/\n", NONE, {}, 8 * 2**30 // 10**6, 7),
+        ("0::/\n", {"memory.max": f"{2**20}\n"}, {}, None, 0),
+    ],
+)
+def test_memory_is_what_the_job_may_take(groups, monkeypatch, own, limits, slurm, given, gibibytes):
+    groups(own, limits)
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    assert hardware.available_memory(CPU, given) / 2**30 == pytest.approx(gibibytes, abs=0.01)
+
+
+def test_processes_that_train_together_share_the_memory_of_the_job(groups, monkeypatch):
+    groups("0::/\n", {"memory.max": f"{8 * 2**30}\n"})
+    monkeypatch.setattr(hardware.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(hardware.distributed, "get_world_size", lambda: 2)
+    assert hardware.available_memory(CPU) == 3 * 2**30
 
 
 def test_arithmetic_is_put_back():

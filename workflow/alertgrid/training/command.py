@@ -42,6 +42,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-cell", help="cell whose finished runs fusion starts from")
     parser.add_argument("--metadata-cell", help="cell whose finished metadata runs fusion starts from")
     parser.add_argument("--code", default="", help="hash of the code; what other code left is not used")
+    parser.add_argument("--memory-mb", type=int, help="memory of this job, where no control group limits it")
     add_machine_arguments(parser)
 
 
@@ -60,6 +61,7 @@ def run_train(options: argparse.Namespace) -> int:
         models=options.models,
         device=options.device,
         threads=options.threads,
+        memory_mb=options.memory_mb,
         deadline=deadline,
         **{name: getattr(options, name) for name in names},
     )

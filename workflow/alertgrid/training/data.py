@@ -114,6 +114,7 @@ def load_data(
     device: str | torch.device = "auto",
     rows: np.ndarray | None = None,
     resident: str = "auto",
+    memory_mb: int | None = None,
 ) -> Data:
     """Open a dataset for one or more runs.
 
@@ -129,14 +130,17 @@ def load_data(
         Rows that will be used (ascending); the others are not brought into memory. All by default.
     resident : {"auto", "yes", "no"}
         Whether the stamps are kept in the memory of the device; auto does when they take at most half of what is free.
+    memory_mb : int, optional
+        Memory (MB) that the job was given (see `hardware.available_memory`).
     """
     device = choose_device(device)
     table = read_catalogue(catalogue)
     channels = STAMP_SETS[stamps]
     used = np.arange(len(table)) if rows is None else rows
+    room = SHARE * available_memory(device, memory_mb)
     return Data(
         catalogue=table,
-        stamps=_load_stamps(dataset, used, channels, device, resident) if images else None,
+        stamps=_load_stamps(dataset, used, channels, device, resident, room) if images else None,
         metadata=Table(torch.from_numpy(read_metadata(dataset)).to(device), None, device) if metadata else None,
         hashes=data_hashes(dataset, catalogue),
         device=device,
@@ -164,12 +168,17 @@ def content_hash(dataset: str | Path) -> str:
 
 
 def _load_stamps(
-    dataset: str | Path, used: np.ndarray, channels: tuple[int, ...], device: torch.device, resident: str
+    dataset: str | Path,
+    used: np.ndarray,
+    channels: tuple[int, ...],
+    device: torch.device,
+    resident: str,
+    room: float,
 ) -> Table:
-    """Bring the rows used into the memory of the device, or map the file."""
+    """Bring the rows used into the memory of the device, where they may take `room` bytes, or map the file."""
     mapped = open_stamps(dataset)
     size = len(used) * len(channels) * mapped[0, 0].nbytes
-    if resident == "no" or (resident == "auto" and size > SHARE * available_memory(device)):
+    if resident == "no" or (resident == "auto" and size > room):
         return _map_stamps(mapped, channels, device)
     values = torch.empty((len(used), len(channels), *mapped.shape[2:]), dtype=_dtype(mapped), device=device)
     for start in range(0, len(used), BLOCK):

@@ -8,12 +8,16 @@ import os
 import platform
 import resource
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 import torch
+from torch import distributed
 
 from ..errors import StudyError
+
+CONTROL_GROUPS, GROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+SLURM_MEMORY = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -38,15 +42,48 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def available_memory(device: torch.device) -> int:
-    """Free bytes of the device's memory; on a CPU within the limit of the control group, if one is set."""
+def available_memory(device: torch.device, memory_mb: int | None = None) -> int:
+    """Bytes that this process may still take: of a GPU what is free; of the host, its share of the tightest limit.
+
+    Parameters
+    ----------
+    memory_mb : int, optional
+        Memory (MB) that the job was given, for where no control group says so. Those of this process count too, and
+        what Slurm says to its jobs.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    free = psutil.virtual_memory().available
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, int(text) - psutil.Process().memory_info().rss)
+    limits = [*_group_limits(), *_slurm_limits(), *([memory_mb * 10**6] if memory_mb else [])]
+    own = psutil.Process().memory_info().rss
+    free = min([psutil.virtual_memory().available, *(limit // _processes() - own for limit in limits)])
     return max(free, 0)
+
+
+def _processes() -> int:
+    """Processes that train a run together, which share the memory of a job."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _group_limits() -> Iterator[int]:
+    """Bytes allowed by each control group that this process is in and by those above it, of version 2 and 1."""
+    with contextlib.suppress(OSError):  # not Linux
+        for line in CONTROL_GROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            root, name = (GROUP_ROOT / "memory", "memory.limit_in_bytes") if controllers else (GROUP_ROOT, "memory.max")
+            # In a container the path may be that of the host, which is not mounted: the groups above it remain.
+            group = PurePosixPath(path.lstrip("/"))
+            for folder in (group, *group.parents):
+                with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
+                    yield int((root / folder / name).read_text())
+
+
+def _slurm_limits() -> Iterator[int]:
+    """Bytes that Slurm says it gave to this job on this node (MB in its variables; 0 is all of the node)."""
+    number = {name: int(value) for name, value in os.environ.items() if name in SLURM_MEMORY and value.isdigit()}
+    per_cpu = number.get("SLURM_MEM_PER_CPU", 0) * number.get("SLURM_CPUS_ON_NODE", 0)
+    yield from (value * 2**20 for value in (number.get("SLURM_MEM_PER_NODE", 0), per_cpu) if value)
 
 
 def choose_precision(precision: str, device: torch.device, inputs: str) -> str:

@@ -55,6 +55,8 @@ class Pack:
         Hash of the code that trains.
     device, threads, deadline
         As for `train_run`.
+    memory_mb : int, optional
+        Memory (MB) that the job was given.
     """
 
     specs: Sequence[RunSpec]
@@ -71,6 +73,7 @@ class Pack:
     device: str | torch.device = "auto"
     threads: int | None = None
     deadline: float | None = None
+    memory_mb: int | None = None
 
     def sources(self, spec: RunSpec) -> Sources:
         """What a run starts from."""
@@ -109,7 +112,8 @@ def _open(pack: Pack, specs: Sequence[RunSpec], failures: dict[str, str]) -> Dat
     """The data that these runs share; None when there are no runs, or no data."""
     if specs:
         with _noted(pack, specs, failures):
-            return open_data(pack.dataset, pack.catalogue, specs, recipe=pack.recipe, device=pack.device)
+            machine = {"device": pack.device, "memory_mb": pack.memory_mb}
+            return open_data(pack.dataset, pack.catalogue, specs, recipe=pack.recipe, **machine)
     return None
 
 
@@ -139,7 +143,7 @@ def _train(pack: Pack, spec: RunSpec, data: Data | None) -> None:
     leading = {"output": pack.runs / spec.run, "checkpoints": pack.checkpoints / spec.run}
     leading |= {"deadline": pack.deadline, "code": pack.code}
     if data is None:
-        options = {"leading": leading, "device": str(pack.device)}
+        options = {"leading": leading, "device": str(pack.device), "memory_mb": pack.memory_mb}
         record = train_together(pack.dataset, pack.catalogue, spec, recipe=pack.recipe, **options, **shared)
     else:
         free_memory(data.device)

@@ -36,6 +36,7 @@ def open_data(
     *,
     recipe: Recipe,
     device: str | torch.device = "auto",
+    memory_mb: int | None = None,
 ) -> Data:
     """Open a dataset with the rows and arrays that these runs of one stamp set need; they may share it."""
     table = read_catalogue(catalogue)
@@ -53,6 +54,7 @@ def open_data(
         device=device,
         rows=np.flatnonzero(rows),
         resident=recipe.resident,
+        memory_mb=memory_mb,
     )
 
 

@@ -27,6 +27,7 @@ class _Task:
     spec: RunSpec
     recipe: Recipe
     device: str
+    memory_mb: int | None
     shared: Mapping[str, Any]
     leading: Mapping[str, Any]
 
@@ -34,7 +35,8 @@ class _Task:
         device = torch.device("cuda", number) if self.device == "cuda" else torch.device("cpu")
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        data = open_data(self.dataset, self.catalogue, [self.spec], recipe=self.recipe, device=device)
+        machine = {"device": device, "memory_mb": self.memory_mb}
+        data = open_data(self.dataset, self.catalogue, [self.spec], recipe=self.recipe, **machine)
         if number == 0:
             train_run(data, self.spec, recipe=self.recipe, **self.shared, **self.leading)
         else:
@@ -49,6 +51,7 @@ def train_together(
     recipe: Recipe,
     leading: Mapping[str, Any],
     device: str = "auto",
+    memory_mb: int | None = None,
     **shared: Any,
 ) -> dict[str, Any]:
     """Train one run in `recipe.devices` processes, or go on with it; outputs, checkpoints and record as by `train_run`.
@@ -61,6 +64,8 @@ def train_together(
         Arguments of `train_run` that concern the first process alone: output, checkpoints, deadline ...
     device : str
         auto, cpu or cuda.
+    memory_mb : int, optional
+        Memory (MB) that the job was given, for all processes together.
     **shared
         models, sources and threads, as for `train_run`.
 
@@ -73,6 +78,6 @@ def train_together(
     if kind == "cuda" and torch.cuda.device_count() < recipe.devices:
         found = f"{torch.cuda.device_count()} GPUs are visible"
         raise StudyError("training.devices", found, f"{recipe.devices}", "ask for as many GPUs in the profile")
-    task = _Task(Path(dataset), Path(catalogue), spec, recipe, kind, shared, leading)
+    task = _Task(Path(dataset), Path(catalogue), spec, recipe, kind, memory_mb, shared, leading)
     parallel.run_together(task, recipe.devices, device=kind, log=Path(leading["checkpoints"]) / "process")
     return read_json(Path(leading["output"]) / "run.json")
