@@ -28,7 +28,7 @@ FUSION = ("convnext_pico-none-fusion/f0.5/s0", "convnext_pico", "fusion", 0.5, 1
 OTHER = ("resnet18-none-image/f1/s0", "resnet18", "image", 1.0, 1)
 
 
-def runs(*rows, alerts=ALERTS, training=None, models=None):
+def runs(*rows, alerts=ALERTS, training=None, models=None, devices=1):
     """Runs of a grid, each with its own epochs, as tasks; each is a job."""
     tasks = []
     for run, architecture, inputs, fraction, epochs in rows:
@@ -36,7 +36,7 @@ def runs(*rows, alerts=ALERTS, training=None, models=None):
         line = {"run": run, "cell": cell, "pack": run, "architecture": architecture, "pretraining": "none"}
         grid = pd.DataFrame([{**line, "inputs": inputs, "fraction": fraction}])
         settings = {"training": {"epochs": epochs, **(training or {})}, "models": models or {}}
-        tasks += map(asdict, trainings(settings, grid, alerts))
+        tasks += map(asdict, trainings(settings, grid, alerts, devices))
     return pd.DataFrame(tasks)
 
 

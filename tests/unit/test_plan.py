@@ -32,7 +32,7 @@ def test_a_fusion_as_published_passes_through_the_image_branch_at_every_step():
 
 def test_hours_are_those_of_every_device_that_shares_a_run():
     one = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES)
-    two = plan.estimate(runs(IMAGE, training={"devices": 2}), alerts=1300, rates=RATES)
+    two = plan.estimate(runs(IMAGE, devices=2), alerts=1300, rates=RATES)
     notice, start = plan.NOTICE_SECONDS["slurm"], plan.START_SECONDS
     # The same work on twice the devices: half the time, but both wait for the start.
     assert two.gpu_hours == pytest.approx(one.gpu_hours + start / 3600)

@@ -172,10 +172,9 @@ def test_timings_and_published_models_are_counted():
     assert tasks.loc["entrants/picked", "scored"] == 300
 
 
-def test_trainings_use_as_many_devices_as_the_recipe_says_and_the_rest_one():
+def test_trainings_use_as_many_devices_as_the_profile_says_and_the_rest_one():
     settings = searched()
-    settings["training"]["devices"] = 4
-    devices = tasks_of(settings).groupby("stage")["devices"].unique()
+    devices = work.work_of(settings, ALERTS, devices=4).groupby("stage")["devices"].unique()
     assert {stage: found.tolist() for stage, found in devices.items()} == {
         "train": [4], "fuse": [4], "pretrain": [1], "tune": [1], "time": [1]
     }  # fmt: skip

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from alertgrid.options import setting
+from alertgrid.training.recipe import NOT_IDENTITY, Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / "profiles"
@@ -25,9 +27,8 @@ GPU_RULES = {"pretrain", "train", "fuse", "predict_entrant", "time_inference"}
 GATHERING = {"all", "report", "figures", "fetch"}
 RULES = workflow_rules() - GATHERING
 # What a profile may say; a key of the study (fraction, seed, epochs, config ...) is none of these.
-MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra"} | {
-    f"trial_{name}" for name in ("partition", "gres", "gpu", "mem_mb", "runtime")
-}
+MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra", "machine"}
+MACHINE_RESOURCES |= {f"trial_{name}" for name in ("partition", "gres", "gpu", "mem_mb", "runtime")}
 MACHINE_KEYS = {"cores", "resources", "default-resources", "set-resources", "set-threads", "jobs", "executor"} | {
     "local-cores",
     "keep-going",
@@ -143,3 +144,11 @@ def test_every_top_level_line_is_explained(name):
         if line and line[0].isalpha():
             assert "#" in line or before.startswith("#"), line
         assert len(line) <= 120
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_profile_shows_all_that_may_be_said_of_the_use_of_the_machine(name):
+    [shown] = re.findall(r'^#   (machine: ".*?")$', (PROFILES / name / "profile.yaml").read_text(), re.M | re.S)
+    shown = yaml.safe_load(shown.replace("\n#", "\n"))["machine"]
+    recipe = Recipe().settings()
+    assert dict(map(setting, shown.split())) == {key: recipe[key] for key in NOT_IDENTITY}

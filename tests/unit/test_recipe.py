@@ -43,6 +43,16 @@ def test_recipe_identity_leaves_out_what_only_concerns_the_machine():
     assert Recipe(learning_rate=1e-3).identity() != Recipe().identity()
 
 
+def test_how_the_machine_is_used_is_said_apart_and_nothing_else_is():
+    recipe = Recipe.parse({"epochs": 3}, machine=[("devices", 4), ("resident", "no")])
+    assert (recipe.epochs, recipe.devices, recipe.resident) == (3, 4, "no")
+    assert recipe.identity() == Recipe(epochs=3).identity()
+    with pytest.raises(StudyError, match=r"--machine: 'epochs' is unknown\n.*devices"):
+        Recipe.parse({}, machine=[("epochs", 1)])
+    with pytest.raises(StudyError, match="did you mean 'devices'"):
+        Recipe.parse({}, machine=[("device", 2)])
+
+
 def test_learning_rate_warms_up_and_falls():
     recipe = Recipe(epochs=10, warmup_epochs=2, warmup_start=0.01, final_fraction=0.01)
     assert learning_rate_factor(recipe, 0) == pytest.approx(0.01)

@@ -98,7 +98,7 @@ def test_a_command_out_of_time_requeues_its_job_when_asked(monkeypatch, asked, r
     assert seen == [5000.0 if asked else None]
 
 
-def test_profiles_are_read(monkeypatch):
+def test_profiles_are_read(monkeypatch, tmp_path):
     slurm = read_profile(PROFILES / "slurm")
     assert (slurm.executor, slurm.concurrency, slurm.device) == ("slurm", 50, "cuda")
     assert slurm.site == {}
@@ -107,5 +107,9 @@ def test_profiles_are_read(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     local = read_profile(PROFILES / "local" / "profile.yaml")
     assert (local.executor, local.concurrency) == ("local", 1)
+    assert (slurm.devices, local.devices) == (1, 1)
+    shared = '{executor: slurm, jobs: 2, set-resources: {train: {gres: "gpu:4", machine: "resident=no devices=4"}}}'
+    (tmp_path / "profile.yaml").write_text(shared)
+    assert read_profile(tmp_path).devices == 4
     with pytest.raises(StudyError, match="no such profile"):
         read_profile(PROFILES / "nowhere")

@@ -63,6 +63,15 @@ def test_command_trains_and_says_one_line(files, tmp_path, capsys):
     assert output[0].startswith("metadata_net-none-metadata fraction 1 seed 1: val AUC 0.")
 
 
+def test_command_is_told_apart_how_to_use_the_machine(files, tmp_path, capsys):
+    assert main([*arguments(files, tmp_path), "--machine", "score_batch=32", "resident=no"]) == 0
+    used = read_json(tmp_path / "runs" / RUN / "run.json")["settings"]["training"]
+    assert (used["score_batch"], used["resident"]) == (32, "no")
+    assert main([*arguments(files, tmp_path), "--machine"]) == 0  # as the rules say it where the profile is silent
+    assert main([*arguments(files, tmp_path), "--machine", "epochs=3"]) == 1
+    assert "--machine: 'epochs' is unknown" in capsys.readouterr().err
+
+
 def test_command_explains_errors(files, tmp_path, capsys):
     assert main(arguments(files, tmp_path, epocs=3)) == 1
     assert "did you mean 'epochs'" in capsys.readouterr().err

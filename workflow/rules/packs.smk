@@ -17,6 +17,8 @@ for pack, runs in PACKS.items():
         conda:
             "../../envs/study.yaml"
         threads: 1
+        resources:
+            machine="",
         params:
             options=train_options(runs),
             training=recipe_of(runs[0]),

@@ -1,6 +1,14 @@
 # Weights from elsewhere: encoders trained here on a corpus of images, or fetched from a hub; published whole models.
 
 
+PRETRAIN = (
+    "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
+    " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder} --code {params.code}"
+    " --threads {threads} --budget-seconds $(({resources.runtime} * 60)) --requeue"
+    " --machine {resources.machine} > {log} 2>&1"
+)
+
+
 rule simulate_corpus:
     """Simulate galaxies with known morphology."""
     output:
@@ -30,6 +38,8 @@ rule pretrain:
     conda:
         "../../envs/study.yaml"
     threads: 1
+    resources:
+        machine="",
     params:
         options=pretrain_options,
         corpus=corpus_of,
@@ -39,9 +49,7 @@ rule pretrain:
         folder=subpath(output[0], parent=True),
         code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights/folder", "checkpoints"),
     shell:
-        "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
-        " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder} --code {params.code}"
-        " --threads {threads} --budget-seconds $(({resources.runtime} * 60)) --requeue > {log} 2>&1"
+        PRETRAIN
 
 
 rule fetch_encoder:

@@ -5,7 +5,8 @@
 TRAIN = (
     "exec python -m alertgrid train --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
     " --training {params.training:q} --models {params.models:q} --code {params.code}"
-    " --threads {threads} --memory-mb {resources.mem_mb} --budget-seconds $(({resources.runtime} * 60)) --requeue > {log} 2>&1"
+    " --threads {threads} --memory-mb {resources.mem_mb} --budget-seconds $(({resources.runtime} * 60)) --requeue"
+    " --machine {resources.machine} > {log} 2>&1"
 )
 
 

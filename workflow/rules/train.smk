@@ -14,6 +14,8 @@ rule train:
     conda:
         "../../envs/study.yaml"
     threads: 1
+    resources:
+        machine="",
     params:
         options=lambda wildcards: train_options([run_of(wildcards)]),
         training=lambda wildcards: recipe_of(run_of(wildcards)),

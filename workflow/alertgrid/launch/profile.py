@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..errors import StudyError
+from ..options import setting
 
 # How a rule asks for GPUs -> submitit's word for it.
 GPU_KEYS = {"gpu": "gpus_per_node", "gres": "gres"}
@@ -21,7 +22,7 @@ class Profile:
     """Who starts jobs, how many trainings at once and on what.
 
     `executor` is `slurm` or `local`; `site` and `training` are what small jobs and trainings ask of Slurm: partition,
-    account, and for trainings gres or gpus.
+    account, and for trainings gres or gpus. `devices` is how many GPUs share a training.
     """
 
     executor: str
@@ -29,6 +30,7 @@ class Profile:
     device: str
     site: dict[str, Any]
     training: dict[str, Any]
+    devices: int = 1
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -50,10 +52,12 @@ def read_profile(path: str | Path) -> Profile:
         raise StudyError(str(path), "there is no such profile", "a folder with profile.yaml", "see profiles/")
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     defaults, train = settings.get("default-resources", {}), settings.get("set-resources", {}).get("train", {})
+    devices = dict(map(setting, (defaults | train).get("machine", "").split())).get("devices", 1)
     if settings.get("executor") == "slurm":
         training = _asked(defaults | train)
-        return Profile("slurm", int(settings["jobs"]), device_of("slurm", defaults | train), _asked(defaults), training)
-    return Profile("local", _local_concurrency(settings), device_of("local"), {}, {})
+        device = device_of("slurm", defaults | train)
+        return Profile("slurm", int(settings["jobs"]), device, _asked(defaults), training, devices)
+    return Profile("local", _local_concurrency(settings), device_of("local"), {}, {}, devices)
 
 
 def device_of(executor: str, asked: Collection[str] = ()) -> str:

@@ -42,7 +42,7 @@ def run_plan(options: argparse.Namespace) -> int:
     alerts = count_alerts(settings, options.results / study, options.alerts)
     site = read_profile(options.profile)
     device = options.device or site.device
-    plan = plan_study(settings, options.results / study, alerts, device, site.executor, site.concurrency)
+    plan = plan_study(settings, options.results / study, alerts, device, site.executor, site.concurrency, site.devices)
     print(f"Study {study}, {sum(alerts.values())} alerts, on {plan.device} through {options.profile}")
     print(describe(plan))
     check_budget(plan, settings.get("budget", {}), f"studies.{study}")
@@ -84,10 +84,16 @@ def check_start(
 
 
 def plan_study(
-    settings: Mapping[str, Any], folder: Path, alerts: Mapping[str, int], device: str, executor: str, concurrency: int
+    settings: Mapping[str, Any],
+    folder: Path,
+    alerts: Mapping[str, int],
+    device: str,
+    executor: str,
+    concurrency: int,
+    devices: int = 1,
 ) -> Plan:
     """Plan of a study from its resolved settings, its folder of results (which may not exist yet) and its place."""
-    work, records = work_of(settings, alerts), read_records(folder)
+    work, records = work_of(settings, alerts, devices), read_records(folder)
     every_study = [read_records(path) for path in sorted(folder.parent.glob("*")) if path != folder]
     done = set(work["run"]) <= set(records)
     return estimate(

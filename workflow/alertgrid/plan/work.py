@@ -51,7 +51,7 @@ class Task:
     note: str = ""
 
 
-def work_of(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> pd.DataFrame:
+def work_of(settings: Mapping[str, Any], alerts: Mapping[str, int], devices: int = 1) -> pd.DataFrame:
     """Every task of a study, done or not, one row each with the fields of `Task`.
 
     Parameters
@@ -60,10 +60,12 @@ def work_of(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> pd.DataFr
         The resolved study.
     alerts : mapping
         Number of alerts in train, val and test.
+    devices : int
+        How many share a training.
     """
     grid = training_grid(settings)
     tasks = [
-        *trainings(settings, grid, alerts),
+        *trainings(settings, grid, alerts, devices),
         *pretrainings(settings, grid),
         *trials(settings, grid, alerts),
         *timings(settings, grid),
@@ -78,13 +80,15 @@ def training_grid(settings: Mapping[str, Any]) -> pd.DataFrame:
     return grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
 
 
-def trainings(settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[str, int]) -> Iterator[Task]:
+def trainings(
+    settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[str, int], devices: int = 1
+) -> Iterator[Task]:
     """The runs of the grid."""
     for run in grid.to_dict("records"):
         recipe = _recipe(settings, run)
         stage = "fuse" if run["inputs"] == "fusion" else "train"
         work = _amounts(settings, run, recipe, run["fraction"], alerts)
-        yield Task(run["run"], run["cell"], run["pack"], stage, **work, devices=recipe.get("devices", 1), weights=2)
+        yield Task(run["run"], run["cell"], run["pack"], stage, **work, devices=devices, weights=2)
 
 
 def _recipe(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:

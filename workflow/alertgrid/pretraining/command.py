@@ -36,7 +36,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
         options.checkpoints,
         start=options.start,
         models=options.models,
-        recipe=Recipe.parse(options.training),
+        recipe=Recipe.parse(options.training, options.machine),
         seed=options.seed,
         device=options.device,
         threads=options.threads,

@@ -57,7 +57,7 @@ def run_train(options: argparse.Namespace) -> int:
     names = ("dataset", "catalogue", "runs", "checkpoints", "encoder", "image_cell", "metadata_cell", "code")
     pack = training.Pack(
         specs=[training.RunSpec(**axes, **_place(*words)) for words in options.run],
-        recipe=training.Recipe.parse(options.training),
+        recipe=training.Recipe.parse(options.training, options.machine),
         models=options.models,
         device=options.device,
         threads=options.threads,

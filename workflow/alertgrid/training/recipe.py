@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import StudyError
+from ..words import suggestion
 
 CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
@@ -119,8 +120,10 @@ class Recipe:
     stop_margin_seconds: float = 60.0
 
     @classmethod
-    def parse(cls, settings: Mapping[str, Any]) -> Recipe:
+    def parse(cls, settings: Mapping[str, Any], machine: Iterable[tuple[str, Any]] = ()) -> Recipe:
         """Make a recipe from settings, refusing what is unknown or out of bounds.
+
+        `machine` holds further ones, of those alone that say how the machine is used (`NOT_IDENTITY`).
 
         Raises
         ------
@@ -128,6 +131,11 @@ class Recipe:
             Names the key, what was found and what is allowed.
         """
         defaults = asdict(cls())
+        for key, _ in machine:
+            if key not in NOT_IDENTITY:
+                known = f"one of {', '.join(NOT_IDENTITY)}"
+                raise StudyError("--machine", f"{key!r} is unknown", known, suggestion(key, NOT_IDENTITY))
+        settings = {**settings, **dict(machine)}
         for key, value in settings.items():
             _check(key, value, defaults)
         values = dict(settings)

@@ -77,7 +77,7 @@ def train_together(
     kind = choose_device(device).type
     if kind == "cuda" and torch.cuda.device_count() < recipe.devices:
         found = f"{torch.cuda.device_count()} GPUs are visible"
-        raise StudyError("training.devices", found, f"{recipe.devices}", "ask for as many GPUs in the profile")
+        raise StudyError("--machine devices", found, f"{recipe.devices}", "ask for as many GPUs in the profile")
     task = _Task(Path(dataset), Path(catalogue), spec, recipe, kind, memory_mb, shared, leading)
     parallel.run_together(task, recipe.devices, device=kind, log=Path(leading["checkpoints"]) / "process")
     return read_json(Path(leading["output"]) / "run.json")
