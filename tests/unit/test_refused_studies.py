@@ -133,7 +133,7 @@ def test_studies_of_the_config_have_no_key_that_fits_nothing():
 
 def test_the_schema_knows_the_metrics_and_the_package_the_networks():
     names = {key: SCHEMA["$defs"][key]["enum"] for key in ("rate", "gain", "metric")}
-    assert names["metric"] == list(metrics.METRICS)
+    assert names["metric"] == list(metrics.COMPARABLE)
     assert names["rate"] == list(metrics.CONFUSION)
-    assert names["gain"] == [name for name in metrics.METRICS if name not in metrics.PROBABILITY]
+    assert names["gain"] == [name for name in metrics.COMPARABLE if name not in metrics.LOWER_IS_BETTER]
     assert all("-" not in name for name in ENCODERS)
