@@ -1,5 +1,4 @@
 # Settings, paths and the few questions that rules ask. Read again by every job, so nothing heavy is imported here.
-import hashlib
 import json
 import re
 import shlex
@@ -16,6 +15,8 @@ from alertgrid.encoders import named_size
 from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
 from alertgrid.grid import check_architectures, check_pretraining, encoders_needed
+from alertgrid.imports import NEUTRAL
+from alertgrid.imports import code_hash as code_of  # of the entry modules of a rule and all that they import
 from alertgrid.launch import guard
 from alertgrid.tuning.search_space import check_tuning, searched_cells
 from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
@@ -109,18 +110,7 @@ wildcard_constraints:
     entrant=r"[\w.]+",
 
 
-def code_of(*modules):
-    """Hash of the package files a rule runs, so that editing one reruns that rule and what depends on it."""
-    files = []
-    for module in modules:
-        path = PACKAGE / "alertgrid" / module
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-TRAIN_CODE = code_of(
-    "training", "models", "encoders", "weights/folder", "checkpoints", "dataset", "predictions", "splits", "ranking"
-)
+TRAIN_CODE = code_of("training.command")
 
 
 def canonical(value):

@@ -16,7 +16,7 @@ rule build_dataset:
         source=SETTINGS["data"]["source"],
         dtype=SETTINGS["data"]["dtype"],
         settings={key: value for key, value in SETTINGS["data"].items() if key not in ("source", "dtype")},
-        code=code_of("sources", "dataset", "validation", "stamps", "history", "columns"),
+        code=code_of("dataset", f"sources.{SETTINGS['data']['source']}"),
     script:
         "../scripts/build_dataset.py"
 
@@ -34,7 +34,7 @@ rule split:
     params:
         # Alerts that no run predicts take no part in the test either.
         settings=SETTINGS["splits"] | {"variables_keep": SETTINGS["training"].get("max_alerts_per_source", 100)},
-        code=code_of("splits", "validation"),
+        code=code_of("splits", "dataset"),
     script:
         "../scripts/split.py"
 

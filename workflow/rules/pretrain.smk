@@ -19,7 +19,7 @@ rule simulate_corpus:
         "../../envs/study.yaml"
     params:
         settings=lambda wildcards: SETTINGS["pretraining"][wildcards.pretraining]["corpus"],
-        code=code_of("sources/simulation"),
+        code=code_of("sources.simulation.corpus"),
     script:
         "../scripts/simulate_corpus.py"
 
@@ -47,7 +47,7 @@ rule pretrain:
         models=pretraining_models,
         checkpoints=f"{FOLDER}/checkpoints/encoders/{{architecture}}-{{pretraining}}",
         folder=subpath(output[0], parent=True),
-        code=code_of("pretraining", "corpora", "training", "models", "encoders", "weights/folder", "checkpoints"),
+        code=code_of("pretraining.command"),
     shell:
         PRETRAIN
 
@@ -66,7 +66,7 @@ rule fetch_encoder:
         folder=subpath(output[0], parent=True),
         hub=lambda wildcards: SETTINGS["pretraining"][wildcards.pretraining]["hub"],
         pins=SETTINGS["pins"],  # no output, which Snakemake would delete before a rerun
-        code=code_of("weights"),
+        code=code_of("weights.hub"),
     script:
         "../scripts/fetch_encoder.py"
 
@@ -91,7 +91,7 @@ rule import_encoder:
             for key, value in SETTINGS["pretraining"][wildcards.pretraining].items()
             if key in ("trained_on", "licence", "normalisation")
         },
-        code=code_of("weights/local", "weights/folder"),
+        code=code_of("weights.local", "encoders"),
     script:
         "../scripts/import_encoder.py"
 
@@ -110,7 +110,7 @@ rule fetch_entrant:
         folder=subpath(output[0], parent=True),
         source=lambda wildcards: SETTINGS["entrants"][wildcards.entrant],
         pins=SETTINGS["pins"],
-        code=code_of("weights"),
+        code=code_of("weights.hub"),
     script:
         "../scripts/fetch_entrant.py"
 
@@ -131,7 +131,7 @@ rule predict_entrant:
     params:
         model=lambda wildcards, input: str(Path(input.model[0]).parent),
         folder=subpath(output[0], parent=True),
-        code=code_of("entrants", "weights/published", "models", "encoders", "predictions"),
+        code=code_of("entrants"),
     script:
         "../scripts/predict_entrant.py"
 

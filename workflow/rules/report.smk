@@ -14,7 +14,7 @@ rule time_inference:
     params:
         models=SETTINGS["models"],
         sweep=SETTINGS["timing"],
-        code=code_of("timing", "timing_settings", "stopwatch", "machine", "models", "encoders"),
+        code=code_of("timing"),
     script:
         "../scripts/time_inference.py"
 
@@ -39,7 +39,7 @@ rule tabulate:
     params:
         runs=f"{FOLDER}/runs",
         settings=SETTINGS["report"],
-        code=TABLE_CODE,
+        code=code_of("tables"),
     script:
         "../scripts/tabulate.py"
 
@@ -72,7 +72,7 @@ rule draw_sheet:
     conda:
         "../../envs/study.yaml"
     params:
-        code=code_of("figures"),
+        code=code_of("figures.gallery"),
     script:
         "../scripts/draw_sheet.py"
 
@@ -90,7 +90,7 @@ rule draw_examples:
         "../../envs/study.yaml"
     params:
         runs=f"{FOLDER}/runs",
-        code=code_of("figures"),
+        code=code_of("figures.gallery"),
     script:
         "../scripts/draw_examples.py"
 
@@ -117,7 +117,7 @@ rule write_page:
         study=config["study"],
         about=SETTINGS["about"],
         facts=FACTS,
-        code=code_of("page", "figures"),
+        code=code_of("page"),
     script:
         "../scripts/write_page.py"
 
@@ -138,7 +138,7 @@ rule write_cards:
         study=config["study"],
         data=SETTINGS["about"],
         facts=FACTS,
-        code=code_of("cards", "checklist", "page", "figures"),
+        code=code_of("cards"),
     script:
         "../scripts/write_cards.py"
 

@@ -14,20 +14,6 @@ PAGE_FILES = templates(
     "vendor/sortable.min.js",
     "vendor/sortable.a11y.min.js",
 )
-TABLE_CODE = code_of(
-    "tables",
-    "metrics",
-    "calibration",
-    "policies",
-    "comparison",
-    "multiplicity",
-    "multiplier",
-    "ranking",
-    "claims",
-    "verdicts",
-    "predictions",
-    "status",
-)
 # Where to find what is needed to repeat the study; cards, checklist and page say it.
 FACTS = {
     "code": "Snakefile and workflow/ of this repository, at the revision in the run records",

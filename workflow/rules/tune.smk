@@ -22,7 +22,7 @@ rule tune:
         # The journal and the trials are no outputs: a search that was stopped goes on from them.
         search=f"{FOLDER}/checkpoints/tuning/{{cell}}",
         folder=subpath(output[0], parent=True),
-        code=code_of("tuning"),
+        code=code_of("tuning.command", without=(*NEUTRAL, "figures", "training")),
     shell:
         "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
         " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"

@@ -25,7 +25,8 @@ def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
 def run_pretrain(options: argparse.Namespace) -> int:
     """Pre-train one encoder and print one line."""
     from ..corpora import load_corpus
-    from ..training import Recipe, find_deadline
+    from ..training.interrupts import find_deadline
+    from ..training.recipe import Recipe
     from .run import pretrain
 
     deadline = find_deadline(options.deadline, options.budget_seconds)  # reading the corpus counts too
