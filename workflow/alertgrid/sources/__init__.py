@@ -6,9 +6,11 @@ the files that were read, so that their SHA-256 can be kept with the dataset.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,6 +57,20 @@ READERS = {
     "simulation": "alertgrid.sources.simulation",
     "des": "alertgrid.sources.des",
 }
+
+
+SHARED = ("simulation",)  # readers whose work processes can share: their `read` takes `workers`
+
+
+def read_alerts(name: str, settings: Mapping[str, Any], workers: int = 1) -> Iterator[Chunk]:
+    """Alerts by the reader of this name, from `workers` processes where it can share its work.
+
+    Raises
+    ------
+    StudyError
+        No reader has this name, or what the reader says of its settings and files.
+    """
+    return reader(name).read(**settings, **({"workers": workers} if name in SHARED else {}))
 
 
 def reader(name: str) -> ModuleType:

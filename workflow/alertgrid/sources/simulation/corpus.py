@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -22,6 +24,7 @@ from alertgrid.progress import Progress
 from alertgrid.sources.simulation import galaxies, imaging, optics, scene
 from alertgrid.sources.simulation.photometry import cut
 from alertgrid.sources.simulation.settings import Settings, checked_settings
+from alertgrid.sources.simulation.sharing import in_order
 from alertgrid.sources.simulation.survey import noise_excess, pixel_noise, sky_level
 from alertgrid.stamps import preprocess_cutouts
 
@@ -31,7 +34,7 @@ _BATCH = 256
 _EXACT = imaging.Flaws(0.0, 0.0, 0.0, 0.0)
 
 
-def galaxy_corpus(count: int, seed: int = 0, **sky) -> tuple[np.ndarray, np.ndarray]:
+def galaxy_corpus(count: int, seed: int = 0, workers: int = 1, **sky) -> tuple[np.ndarray, np.ndarray]:
     """Images of galaxies and what they show.
 
     Parameters
@@ -40,6 +43,8 @@ def galaxy_corpus(count: int, seed: int = 0, **sky) -> tuple[np.ndarray, np.ndar
         Number of galaxies, at least 1.
     seed : int
         Root of all random numbers; a larger count keeps the earlier galaxies.
+    workers : int
+        Processes that share the work; the images are the same for any number of them.
     **sky
         Any field of `settings.Settings` that concerns weather or detector, such as `seeing` or `depth`.
 
@@ -56,17 +61,17 @@ def galaxy_corpus(count: int, seed: int = 0, **sky) -> tuple[np.ndarray, np.ndar
     StudyError
         For a bad count or setting.
     """
-    images, targets = zip(*_batches(count, seed, sky), strict=True)
+    images, targets = zip(*_batches(count, seed, workers, sky), strict=True)
     return np.concatenate(images), np.concatenate(targets)
 
 
-def write_corpus(path: str | Path, count: int, seed: int = 0, **sky) -> None:
+def write_corpus(path: str | Path, count: int, seed: int = 0, workers: int = 1, **sky) -> None:
     """Write a galaxy corpus to one HDF5 file, atomically and in batches.
 
     /images and /targets as returned by `galaxy_corpus`; attributes `targets` (names), `kinds` (regression or binary)
     and `seed`. Same parameters and errors as `galaxy_corpus`.
     """
-    batches = _batches(count, seed, sky)
+    batches = _batches(count, seed, workers, sky)
     progress = Progress(count, "simulated galaxies", unit="images")
     remove_leftovers(path)
     with end_on_sigterm(), atomic_path(path) as temporary, h5py.File(temporary, "w") as handle:
@@ -81,17 +86,22 @@ def write_corpus(path: str | Path, count: int, seed: int = 0, **sky) -> None:
             start = stop
 
 
-def _batches(count: int, seed: int, sky: dict) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(count: int, seed: int, workers: int, sky: dict) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Images and targets, some hundred at a time; settings are checked before the first."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise StudyError("corpus.count", f"{count!r} galaxies asked for", "an integer of at least 1", "correct count")
     settings = checked_settings(seed=seed, **sky)
-    return (_batch(settings, range(start, min(start + _BATCH, count))) for start in range(0, count, _BATCH))
+    return _drawn_batches(in_order(partial(galaxy_cutouts, settings), range(count), workers))
 
 
-def _batch(settings: Settings, indices: range) -> tuple[np.ndarray, np.ndarray]:
-    """Some galaxies of the corpus."""
-    made = [galaxy_cutouts(settings, index) for index in indices]
+def _drawn_batches(galaxies_drawn: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Galaxies joined to batches."""
+    while made := list(islice(galaxies_drawn, _BATCH)):
+        yield _batch(made)
+
+
+def _batch(made: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Cutouts and targets of some galaxies as stamps and targets."""
     return preprocess_cutouts(np.stack([cutouts for cutouts, _ in made])), np.stack([target for _, target in made])
 
 

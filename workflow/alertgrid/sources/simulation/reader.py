@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from alertgrid.progress import Progress
 from alertgrid.sources import Chunk
 from alertgrid.sources.simulation.observation import Observed, observe_source
 from alertgrid.sources.simulation.settings import Settings, checked_settings
+from alertgrid.sources.simulation.sharing import in_order
 from alertgrid.stamps import preprocess_cutouts
 
 KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing", "magzpsci")
@@ -25,11 +27,13 @@ def inputs(**settings) -> list[Path]:
     return []
 
 
-def read(**settings) -> Iterator[Chunk]:
+def read(*, workers: int = 1, **settings) -> Iterator[Chunk]:
     """Alerts of a simulated survey.
 
     Parameters
     ----------
+    workers : int
+        Processes that share the work; the alerts are the same for any number of them.
     **settings
         Fields of `settings.Settings`: numbers of sources per set, seed, weather, detector.
 
@@ -46,22 +50,27 @@ def read(**settings) -> Iterator[Chunk]:
     StudyError
         For an unknown setting or one out of bounds, before anything is drawn.
     """
-    return _chunks(checked_settings(**settings))
+    return _chunks(checked_settings(**settings), workers)
 
 
-def _chunks(settings: Settings) -> Iterator[Chunk]:
+def _chunks(settings: Settings, workers: int) -> Iterator[Chunk]:
     """Observe all sources in turn."""
     order = source_order(settings)
     progress = Progress(len(order), "simulated sky", unit="sources")
     waiting: list[Observed] = []
-    for source_set, index in order:
-        waiting.append(observe_source(settings, source_set, index))
+    for observed in in_order(partial(_observed, settings), order, workers):
+        waiting.append(observed)
         progress.step()
         if sum(len(source.cutouts) for source in waiting) >= settings.chunk_alerts:
             yield chunk_of(waiting)
             waiting = []
     if waiting:
         yield chunk_of(waiting)
+
+
+def _observed(settings: Settings, source: tuple[str, int]) -> Observed:
+    """One source of the order."""
+    return observe_source(settings, *source)
 
 
 def source_order(settings: Settings) -> list[tuple[str, int]]:
