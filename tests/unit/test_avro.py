@@ -22,7 +22,7 @@ def test_packets_of_all_layouts_become_rows(tmp_path, monkeypatch):
     write(tmp_path / "night" / "b.avro", alerts[2:3], "snappy")
     write(tmp_path / "night" / "c.avro", alerts[3:], "null", outer_candid=False)
     write_labels(tmp_path)
-    catalogue, metadata, stamps, refused = read_all(tmp_path, keep_columns=["rb", "ssnamenr"])
+    catalogue, metadata, stamps, refused = read_all(tmp_path, keep_columns=["rb", "ssnamenr"], apply_cuts=False)
     assert not refused
     assert catalogue["candid"].tolist() == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert catalogue["isdiffpos"].tolist() == ["t", "f", "t", "t"]
@@ -121,7 +121,10 @@ def test_kept_columns_have_one_type_in_all_blocks(tmp_path, monkeypatch):
     write(tmp_path / "a.avro", alerts)
     write_labels(tmp_path)
     chunks = avro.read(
-        folder=str(tmp_path), labels=str(tmp_path / "labels.csv"), keep_columns=["rb", "ssnamenr", "fid"]
+        folder=str(tmp_path),
+        labels=str(tmp_path / "labels.csv"),
+        keep_columns=["rb", "ssnamenr", "fid"],
+        apply_cuts=False,
     )
     write_dataset(tmp_path / "d.h5", tmp_path / "refused.csv", chunks, source="avro")
     catalogue = read_catalogue(tmp_path / "d.h5")

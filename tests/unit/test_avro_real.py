@@ -36,6 +36,7 @@ def test_the_real_packets_agree_with_the_published_tables(real_data, tmp_path, w
         folder=str(folder / "raw_avro"),
         labels=str(tmp_path / "labels.csv"),
         history=str(folder / "history.csv") if with_history else "",
+        apply_cuts=False,
     )
     catalogue, metadata, stamps, refused = [], [], [], []
     for chunk in chunks:
@@ -74,4 +75,6 @@ def test_the_real_packets_reach_the_dataset(real_data, tmp_path):
     catalogue, refused = read_catalogue(tmp_path / "d.h5"), pd.read_csv(tmp_path / "refused.csv")
     assert count == len(catalogue) == (catalogue["split"] == "train").sum()
     assert count + len(refused) == 60
-    assert refused["reason"].str.contains("has no label").sum() == 57 - count
+    assert (catalogue["isdiffpos"] == "t").all()
+    assert refused["reason"].str.startswith("BTSbot cut: isdiffpos = f").sum() == 16
+    assert refused["reason"].str.contains("has no label").sum() == 57 - 16 - count

@@ -23,6 +23,7 @@ from ..stamps import preprocess_alert, refusal_reason
 from . import Chunk, Refusal, packets
 from .candidates import POSITIVE, as_kind
 from .curves import LightCurves
+from .cuts import CUT_COLUMNS, cut_reasons
 from .folders import check_folder
 from .labels import read_detections, read_labels
 from .packets import HISTORY_COLUMNS, RAW_COLUMNS, Unreadable
@@ -47,6 +48,8 @@ class Settings:
         Packet scores that stand in for `new_drb` (which only a rerun of braai gives), in order of preference.
     keep_columns : sequence of str
         Columns of the packets to keep in the dataset's catalogue.
+    apply_cuts : bool
+        Take only alerts that pass BTSbot's cuts (see `cuts`). All detections count for the history columns.
     """
 
     folder: str
@@ -55,6 +58,7 @@ class Settings:
     # ASSUME: where a packet has no deep-learning score (before 2019), the older `rb`, also 0 to 1, is near enough.
     real_bogus: tuple[str, ...] = ("drb", "rb")
     keep_columns: tuple[str, ...] = ()
+    apply_cuts: bool = True
 
 
 def inputs(**settings) -> list[Path]:
@@ -117,8 +121,7 @@ def _survey(survey: _Survey, chosen: Settings, files: list[Path], labels: pd.Dat
         for number, record in packets.records(path):
             try:
                 _enlist(survey, record, labels, chosen)
-                history = [float(record["candidate"][name]) for name in HISTORY_COLUMNS]
-                survey.alerts.append((index, number, packets.object_name(record), *history))
+                survey.alerts.append((index, number, packets.object_name(record), *_needed(record["candidate"])))
             except Unreadable as reason:
                 refused += 1
                 yield _refusal(chosen, path, number, record, reason)
@@ -148,7 +151,13 @@ def _enlist(survey: _Survey, record: Any, labels: pd.DataFrame, chosen: Settings
         survey.kinds[column] = max(survey.kinds.get(column, 0), kind)
 
 
-def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unreadable) -> Refusal:
+def _needed(candidate: Mapping[str, Any]) -> list[str | float]:
+    """Values of the first pass: of the cuts, and of the history."""
+    sign, *numbers = (candidate[name] for name in (*CUT_COLUMNS, *HISTORY_COLUMNS))
+    return [POSITIVE[str(sign)], *map(float, numbers)]
+
+
+def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unreadable | str) -> Refusal:
     """Say where an alert stood and why it is not taken."""
     known = record if isinstance(record, Mapping) else {}
     candid = packets.candid_of(known)
@@ -161,30 +170,42 @@ def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unr
     )
 
 
-def _histories(survey: _Survey, chosen: Settings, extra: list[pd.DataFrame]) -> pd.DataFrame:
-    """The alerts taken, one row each, with their history columns."""
+def _histories(survey: _Survey, chosen: Settings, labels: pd.DataFrame, extra: list[pd.DataFrame]) -> pd.DataFrame:
+    """The alerts enlisted, one row each, with their history columns and why the cuts remove them ("" if not)."""
     unknown = [name for name in chosen.keep_columns if name not in survey.columns]
     if unknown and survey.alerts:
         raise StudyError(
             "data.keep_columns", f"{', '.join(unknown)} in no packet", "columns of `candidate`", "correct it"
         )
-    alerts = pd.DataFrame(survey.alerts, columns=["file", "number", "objectId", *HISTORY_COLUMNS])
-    alerts = alerts.astype(dict.fromkeys(HISTORY_COLUMNS, "float64"))  # where there is none, pandas takes it for text
-    return alerts.join(derive_history(alerts, pd.concat([survey.curves.table(), *extra])))
+    alerts = pd.DataFrame(survey.alerts, columns=["file", "number", "objectId", *CUT_COLUMNS, *HISTORY_COLUMNS])
+    numbers = (*CUT_COLUMNS[1:], *HISTORY_COLUMNS)
+    alerts = alerts.astype(dict.fromkeys(numbers, "float64"))  # where there is none, pandas takes it for text
+    detections = pd.concat([survey.curves.table(), *extra])
+    # ASSUME: what the cuts remove counts for the history columns of the rest, as for ZTF's own counts (ndethist).
+    return alerts.join(derive_history(alerts, detections)).assign(
+        cut=_cuts(alerts, labels, detections) if chosen.apply_cuts else ""
+    )
+
+
+def _cuts(alerts: pd.DataFrame, labels: pd.DataFrame, detections: pd.DataFrame) -> pd.Series:
+    """Why the cuts remove each alert."""
+    peaks = detections.groupby("objectId")["magpsf"].min()
+    source = alerts["objectId"]
+    return cut_reasons(alerts.assign(source_set=source.map(labels["source_set"]), peakmag=source.map(peaks)))
 
 
 def _rows(
     survey: _Survey, chosen: Settings, files: list[Path], labels: pd.DataFrame, extra: list[pd.DataFrame]
 ) -> Iterator[tuple[dict, list[float], np.ndarray] | Refusal]:
     """Second pass: catalogue entries, metadata and stamps of the alerts taken, or why their cutouts are unusable."""
-    alerts = _histories(survey, chosen, extra)
+    alerts = _histories(survey, chosen, labels, extra)
     for index, group in alerts.groupby("file", sort=True):
         wanted = {alert.number: alert for alert in group.itertuples()}
         for number, record in packets.records(files[index]):
             if number not in wanted:
                 continue
             try:
-                stamps = _stamps(record)
+                stamps = _stamps(record, wanted[number].cut)
             except Unreadable as reason:
                 yield _refusal(chosen, files[index], number, record, reason)
                 continue
@@ -192,8 +213,10 @@ def _rows(
             yield entry, values, stamps
 
 
-def _stamps(record: Mapping[str, Any]) -> np.ndarray:
-    """Cutouts of a packet as stamps, (3, 63, 63); raises `Unreadable` where they are of no use."""
+def _stamps(record: Mapping[str, Any], cut: str) -> np.ndarray:
+    """Cutouts of a packet as stamps, (3, 63, 63); raises `Unreadable` where it is cut or they are of no use."""
+    if cut:
+        raise Unreadable(cut)
     cutouts = packets.cutouts_of(record)
     reason = refusal_reason(cutouts)
     if reason:

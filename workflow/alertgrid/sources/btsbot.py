@@ -50,7 +50,7 @@ class Settings:
     select : mapping of column to list of values
         Only rows with one of these values are taken; the others are listed as not selected.
     apply_cuts : bool
-        Take only alerts that pass BTSbot's cuts (positive difference, g or r, a star/galaxy score).
+        Take only alerts that pass BTSbot's cuts (see `cuts`); the published files hold no others.
     normalise : bool
         Divide the cutouts by their L2 norm (the published ones are).
     """
@@ -120,28 +120,38 @@ def read(**settings) -> Iterator[Chunk]:
     for part in parts:
         part.table.columns()
         open_triplets(part.stamps)
-    kinds: dict[str, int] = {}
-    counts = _check_tables(parts, kinds)
-    return _chunks(parts, counts, kinds, chosen.normalise)
+    return _chunks(parts, _check_tables(parts), chosen.normalise)
 
 
-def _check_tables(parts: list[Part], kinds: dict[str, int]) -> list[int]:
-    """Read all tables once; return their numbers of rows and note the kinds of kept columns in `kinds`."""
-    counts, candids, places = [], [], []
+@dataclass
+class _Known:
+    """What one reading of all tables tells: rows of each, kinds of kept columns, peak magnitudes by objectId."""
+
+    counts: list[int] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+    peaks: pd.Series | None = None
+
+
+def _check_tables(parts: list[Part]) -> _Known:
+    """Read all tables once."""
+    known, candids, places, peaks = _Known(), [], [], []
     for part in parts:
-        first, count = sum(counts), 0
+        first, count = sum(known.counts), 0
         for block in part.table.blocks(SCAN):
             taken = block[part.table.reasons(block) == ""]
             part.table.check(taken)
             for name in part.table.keep_columns:
-                kinds[name] = max(kinds.get(name, 0), kind_of(block[name]))
+                known.kinds[name] = max(known.kinds.get(name, 0), kind_of(block[name]))
             candids.append(part.table.candids(taken, first))
             places.append(taken.index.to_numpy() + first)
+            if part.table.apply_cuts:
+                peaks.append(block.groupby("objectId")["magpsf"].min())
             count += len(block)
         _check_length(part, count)
-        counts.append(count)
-    _check_unique(parts, counts, np.concatenate(candids), np.concatenate(places))
-    return counts
+        known.counts.append(count)
+    _check_unique(parts, known.counts, np.concatenate(candids), np.concatenate(places))
+    known.peaks = pd.concat(peaks).groupby(level=0).min() if peaks else None
+    return known
 
 
 def _check_length(part: Part, count: int) -> None:
@@ -175,24 +185,24 @@ def _check_unique(parts: list[Part], counts: list[int], candids: np.ndarray, pla
     )
 
 
-def _chunks(parts: list[Part], counts: list[int], kinds: dict[str, int], normalise: bool) -> Iterator[Chunk]:
+def _chunks(parts: list[Part], known: _Known, normalise: bool) -> Iterator[Chunk]:
     """Yield the alerts of all parts."""
     first = 0
-    for part, count in zip(parts, counts, strict=True):
+    for part, count in zip(parts, known.counts, strict=True):
         for block in part.table.blocks(BLOCK):
-            yield _chunk(part, block, first, kinds, normalise)
+            yield _chunk(part, block, first, known, normalise)
         first += count
 
 
-def _chunk(part: Part, block: pd.DataFrame, first: int, kinds: dict[str, int], normalise: bool) -> Chunk:
+def _chunk(part: Part, block: pd.DataFrame, first: int, known: _Known, normalise: bool) -> Chunk:
     """Turn a block of rows and their stamps into a chunk."""
-    reasons = part.table.reasons(block)
+    reasons = part.table.reasons(block, known.peaks)
     taken = reasons.index[reasons == ""].to_numpy()
     stamps, blank = read_triplets(part.stamps, taken, normalise)
     reasons[taken[blank]] = "a cutout is all zero"
     rows = block.loc[taken[~blank]]
     return Chunk(
-        catalogue=_catalogue(part, rows, first, kinds),
+        catalogue=_catalogue(part, rows, first, known.kinds),
         metadata=rows[list(METADATA_COLUMNS)].to_numpy(np.float32),
         stamps=stamps[~blank],
         refused=_refusals(part, block, reasons[reasons != ""]),

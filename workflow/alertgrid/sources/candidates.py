@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..columns import BANDS, METADATA_COLUMNS, SOURCE_SETS
 from ..errors import StudyError
+from .cuts import cut_reasons
 from .triplets import row_of
 
 TEXT_COLUMNS = ("candid", "objectId", "isdiffpos")
@@ -73,20 +74,17 @@ class Table:
             _find_text(self.path, numbers, rows)
             raise
 
-    def reasons(self, block: pd.DataFrame) -> pd.Series:
-        """Why each row is not taken, "" where it is."""
+    def reasons(self, block: pd.DataFrame, peaks: pd.Series | None = None) -> pd.Series:
+        """Why each row is not taken, "" where it is; `peaks` holds the brightest magnitude by objectId, once known."""
         reasons = pd.Series("", index=block.index)
         for name, allowed in self.select.items():
             _mark(reasons, ~_is_one_of(block[name], allowed), f"not selected: {name} = " + block[name].astype(str))
         if self.apply_cuts:
-            unscored = (block["sgscore1"] < 0) & (block["sgscore2"] < 0)
-            _mark(
-                reasons,
-                block["isdiffpos"].map(POSITIVE) != "t",
-                "BTSbot cut: isdiffpos = " + block["isdiffpos"].astype(str),
-            )
-            _mark(reasons, ~block["fid"].isin([1, 2]), "BTSbot cut: fid = " + block["fid"].astype(str))
-            _mark(reasons, unscored, "BTSbot cut: no star/galaxy score (sgscore1 and sgscore2 below 0)")
+            known = {"isdiffpos": block["isdiffpos"].map(POSITIVE).fillna(block["isdiffpos"])}
+            known |= {"source_set": self.source_sets(block)}
+            known |= {"peakmag": np.nan if peaks is None else block["objectId"].map(peaks)}
+            cut = cut_reasons(block.assign(**known))
+            _mark(reasons, cut != "", cut)
         return reasons
 
     def check(self, block: pd.DataFrame) -> None:
