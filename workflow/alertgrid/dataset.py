@@ -72,8 +72,7 @@ def write_dataset(
     """
     path, refused_path = Path(path), Path(refused_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for file in (path, refused_path):
-        remove_leftovers(file)  # 20 GB each in a large study
+    remove_leftovers(path, refused_path)  # 20 GB each in a large study
     # The spool has no name, so that nothing of it remains after a kill.
     with end_on_sigterm(), tempfile.TemporaryFile(dir=path.parent) as spool, atomic_path(path) as temporary:
         with _refused_list(refused_path) as refused:

@@ -42,13 +42,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: str | Path) -> None:
-    """Remove what killed attempts to write `path` left beside it; only for files that one process at a time writes."""
-    path = Path(path)
-    # The names that `atomic_path` gives.
-    pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
-    for left in path.parent.glob(pattern):
-        left.unlink(missing_ok=True)
+def remove_leftovers(*paths: str | Path) -> None:
+    """Remove what killed attempts to write files left beside them; only where one process at a time writes them."""
+    for path in map(Path, paths):
+        # The names that `atomic_path` gives.
+        pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
+        for left in path.parent.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 
 SEARCHED = searched_cells(GRID, SETTINGS["tuning"]).set_index("cell")
+# A figure that is drawn otherwise must not search anew; the code of the trainer is among the options.
+TUNE_CODE = code_of("tuning.command", without=(*NEUTRAL, "figures", "training"))
 TUNING_FILES = ("best.yaml", "trials.csv", "importance.csv", "captions.json")
 
 

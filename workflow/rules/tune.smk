@@ -2,7 +2,7 @@
 
 
 rule tune:
-    """Search the settings of one cell."""
+    """Search the settings of one cell; journal and trials are no outputs, so a search that was stopped goes on."""
     input:
         dataset="<study>/dataset.h5",
         catalogue="<study>/catalogue.h5",
@@ -19,10 +19,9 @@ rule tune:
         trial=trial_resources,
         training=lambda wildcards: recipe_of(searched_cell(wildcards)),
         models=lambda wildcards: models_of(searched_cell(wildcards)),
-        # The journal and the trials are no outputs: a search that was stopped goes on from them.
         search=f"{FOLDER}/checkpoints/tuning/{{cell}}",
         folder=subpath(output[0], parent=True),
-        code=code_of("tuning.command", without=(*NEUTRAL, "figures", "training")),
+        code=TUNE_CODE,
     shell:
         "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
         " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"

@@ -45,8 +45,7 @@ def read_images(
     columns : sequence of str
         One column: the class of each picture. Several: numbers to predict.
     name_column : str
-        Column with the file name or the end of its path, with or without its ending; a name that fits several
-        pictures is refused.
+        Column with the name or the end of the path of one picture, with or without its ending.
     split_column : str, optional
         Column of "train", "val" and other words (left alone); without one, or without "val", validation is drawn.
     merge : mapping, optional
