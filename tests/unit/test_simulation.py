@@ -274,6 +274,7 @@ def test_every_kind_draws_an_event(kind):
         ({"depth": "deep"}, "simulation.depth"),
         ({"depth": float("nan")}, "simulation.depth"),
         ({"seed": True}, "simulation.seed"),
+        ({"apply_cuts": 1}, "simulation.apply_cuts"),
         ({"clear_fraction": 0.0}, "simulation.clear_fraction"),
     ],
 )

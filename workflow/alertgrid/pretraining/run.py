@@ -22,8 +22,8 @@ from ..errors import StudyError
 from ..files import sha256_text, write_csv
 from ..locks import HANDOVER_SECONDS, hold
 from ..models import InputNormalisation, resolve_settings, seeded
-from ..training.data import Feed, Table
-from ..training.hardware import arithmetic, choose_device, choose_precision, peak_memory
+from ..training.data import SHARE, Feed, stamp_table
+from ..training.hardware import arithmetic, available_memory, choose_device, choose_precision, peak_memory
 from ..training.interrupts import Watch
 from ..training.loop import Training
 from ..training.randomness import initial_seed
@@ -89,12 +89,11 @@ def pretrain(
 
     Parameters
     ----------
-    output : path
+    output, checkpoints : path
         Encoder folder: model.safetensors (best epoch), config.json, history.csv, scores.csv, at last manifest.json.
-    checkpoints : path
         Folder of the checkpoints and the lock, outside the output; emptied at the end.
     start : path, optional
-        Encoder folder to start from; random weights otherwise.
+        Encoder folder to start from, else random weights.
     models, recipe, device, threads, deadline, code
         As for `training.train_run`; the largest number of alerts per source has no meaning here.
 
@@ -158,7 +157,9 @@ class _Plan:
         """Images and scaled targets of one part."""
         rows = np.flatnonzero(self.corpus.split == part)
         targets = torch.from_numpy(self.objective.scale(self.corpus.targets[rows])).to(device)
-        return Feed(Table(torch.from_numpy(self.corpus.images[rows]).to(device), None, device), None, targets, rows)
+        room = SHARE * available_memory(device)
+        images = stamp_table(self.corpus.images, rows, (0, 1, 2), device, self.recipe.resident, room)
+        return Feed(images.subset(rows), None, targets, rows)
 
     def _learner(self, device: torch.device) -> CorpusLearner:
         """The network with its initial weights and its optimizer."""

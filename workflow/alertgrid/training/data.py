@@ -140,7 +140,7 @@ def load_data(
     room = SHARE * available_memory(device, memory_mb)
     return Data(
         catalogue=table,
-        stamps=_load_stamps(dataset, used, channels, device, resident, room) if images else None,
+        stamps=stamp_table(open_stamps(dataset), used, channels, device, resident, room) if images else None,
         metadata=Table(torch.from_numpy(read_metadata(dataset)).to(device), None, device) if metadata else None,
         hashes=data_hashes(dataset, catalogue),
         device=device,
@@ -167,16 +167,15 @@ def content_hash(dataset: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _load_stamps(
-    dataset: str | Path,
+def stamp_table(
+    mapped: np.ndarray,
     used: np.ndarray,
     channels: tuple[int, ...],
     device: torch.device,
     resident: str,
     room: float,
 ) -> Table:
-    """Bring the rows used into the memory of the device, where they may take `room` bytes, or map the file."""
-    mapped = open_stamps(dataset)
+    """Bring rows of an array (N, c, h, w) into the device's memory, where they may take `room` bytes, or map them."""
     size = len(used) * len(channels) * mapped[0, 0].nbytes
     if resident == "no" or (resident == "auto" and size > room):
         return _map_stamps(mapped, channels, device)

@@ -22,21 +22,19 @@ from alertgrid.stamps import preprocess_cutouts
 KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing", "magzpsci")
 
 
-def inputs(*, apply_cuts: bool = False, **settings) -> list[Path]:
+def inputs(**settings) -> list[Path]:
     """Files read: none, the sky is made from its settings."""
     checked_settings(**settings)
     return []
 
 
-def read(*, workers: int = 1, apply_cuts: bool = False, **settings) -> Iterator[Chunk]:
+def read(*, workers: int = 1, **settings) -> Iterator[Chunk]:
     """Alerts of a simulated survey.
 
     Parameters
     ----------
     workers : int
         Processes that share the work; the alerts are the same for any number of them.
-    apply_cuts : bool
-        Leave out alerts that BTSbot's cuts remove (see `sources.cuts`).
     **settings
         Fields of `settings.Settings`: numbers of sources per set, seed, weather, detector.
 
@@ -53,9 +51,9 @@ def read(*, workers: int = 1, apply_cuts: bool = False, **settings) -> Iterator[
     StudyError
         For an unknown setting or one out of bounds, before anything is drawn.
     """
-    chunks = _chunks(checked_settings(**settings), workers)
-    # ASSUME: unlike BTSbot's training set this sky has negative differences (of variables) unless asked otherwise.
-    return (cut_chunk(chunk, chunk.catalogue["peakmag"]) for chunk in chunks) if apply_cuts else chunks
+    chosen = checked_settings(**settings)
+    chunks = _chunks(chosen, workers)
+    return (cut_chunk(chunk, chunk.catalogue["peakmag"]) for chunk in chunks) if chosen.apply_cuts else chunks
 
 
 def _chunks(settings: Settings, workers: int) -> Iterator[Chunk]:

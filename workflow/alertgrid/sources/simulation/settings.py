@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from alertgrid.errors import StudyError
 
 
-def _setting(default: float, low: float, high: float, meaning: str):
+def _setting(default: float | bool, low: float, high: float, meaning: str):
     return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
 
 
@@ -42,6 +42,8 @@ class Settings:
     cadence: float = _setting(2.5, 0.5, 30.0, "days between visits to a field while it is visible")
     clear_fraction: float = _setting(0.7, 0.1, 1.0, "share of clear nights")
     survey_days: int = _setting(1500, 500, 10_000, "length of the survey, days")
+    # ASSUME: unlike BTSbot's training set this sky has negative differences (of variables) unless asked otherwise.
+    apply_cuts: bool = _setting(False, 0, 1, "take only alerts that pass BTSbot's cuts (see `sources.cuts`)")
     chunk_alerts: int = _setting(500, 1, 1000, "alerts after which a chunk is handed on")
 
     @property
@@ -68,6 +70,10 @@ def checked_settings(**settings) -> Settings:
 
 def _check(entry: dataclasses.Field, value: object) -> None:
     """Refuse a value of the wrong type or out of bounds."""
+    if isinstance(entry.default, bool):
+        if not isinstance(value, bool):
+            raise _refusal(entry.name, f"{value!r} is not allowed", f"true or false: {entry.metadata['meaning']}")
+        return
     low, high = entry.metadata["low"], entry.metadata["high"]
     whole = isinstance(entry.default, int)
     kind = int if whole else (int, float)
