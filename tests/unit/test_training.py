@@ -1,5 +1,6 @@
 """Whole runs on toy alerts: what they leave, and that they repeat."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -44,6 +45,35 @@ def test_a_run_repeats_bit_for_bit_and_seeds_differ(files, tmp_path):
     run_toy(files, tmp_path / "c", recipe=recipe, seed=2)
     weights = [(tmp_path / name / "out" / "weights.safetensors").read_bytes() for name in "ac"]
     assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_a_compiled_run_leaves_the_same_files(files, tmp_path, monkeypatch, mode):
+    whole, asked = torch.nn.Module.compile, []
+
+    def capture(network, mode):
+        # What torch.compile makes of the network is run without a compiler, and so in the same arithmetic.
+        asked.append(mode)
+        whole(network, backend="eager")
+
+    options = {"inputs": "metadata", "architecture": "metadata_net"}
+    run_toy(files, tmp_path / "plain", **options)
+    monkeypatch.setattr(torch.nn.Module, "compile", capture)
+    torch.compiler.reset()
+    run_toy(files, tmp_path / "compiled", recipe={"compile": mode}, **options)
+    assert asked == [mode]
+    same_run(tmp_path / "plain" / "out", tmp_path / "compiled" / "out")
+
+
+@pytest.mark.slow
+def test_a_compiler_changes_no_more_than_the_rounding(files, tmp_path):
+    options = {"inputs": "metadata", "architecture": "metadata_net", "models": {"metadata": {"dropout": 0.0}}}
+    for mode in ("no", "reduce-overhead"):
+        torch.compiler.reset()
+        run_toy(files, tmp_path / mode, recipe={"compile": mode, "epochs": 2}, **options)
+    plain, compiled = (pd.read_csv(tmp_path / mode / "out" / "history.csv") for mode in ("no", "reduce-overhead"))
+    for column in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(compiled[column], plain[column], rtol=1e-5)
 
 
 def test_runs_may_share_the_data(files, tmp_path):

@@ -80,7 +80,8 @@ class Recipe:
     channels_last, deterministic : bool
         Memory order of stamps and convolutions; only deterministic kernels on a GPU.
     compile : {"no", "default", "reduce-overhead"}
-        torch.compile; reduce-overhead replays CUDA graphs.
+        torch.compile of what is trained. On a GPU reduce-overhead also replays CUDA graphs, which is for small networks
+        (metadata, head of a fusion), whose kernels take less time than their launches; on a CPU it is as default.
     resident : {"auto", "yes", "no"}
         Keep the stamps in the memory of the device.
     devices : int
