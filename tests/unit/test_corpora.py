@@ -1,5 +1,6 @@
 """Corpora for pre-training: what comes out is stamps, targets and a split; what does not fit is refused by name."""
 
+import errno
 import os
 import zipfile
 from pathlib import Path
@@ -8,7 +9,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from alertgrid.corpora import fractals, load_corpus
+from alertgrid.corpora import corpus as corpus_module
+from alertgrid.corpora import load_corpus
 from alertgrid.corpora.corpus import draw_validation
 from alertgrid.errors import StudyError
 from alertgrid.files import sha256
@@ -73,6 +75,31 @@ def test_an_unreadable_hdf5_corpus_is_refused(tmp_path):
         pass
     with pytest.raises(StudyError, match=r"empty\.h5"):
         load_corpus({"source": "hdf5", "file": tmp_path / "empty.h5"})
+
+
+def test_a_large_corpus_lies_in_a_file_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "IN_MEMORY", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    write_hdf5(tmp_path / "galaxies.h5")
+    for settings in ({"source": "hdf5", "file": tmp_path / "galaxies.h5"}, {**FRACTALS, "classes": 2}):
+        corpus = load_corpus(settings)
+        assert isinstance(corpus.images, np.memmap)
+        assert corpus.images.dtype == np.float16
+        assert list((tmp_path / "temporary").iterdir()) == []
+        monkeypatch.setattr(corpus_module, "IN_MEMORY", 2**31)
+        np.testing.assert_array_equal(corpus.images, load_corpus(settings).images)
+        monkeypatch.setattr(corpus_module, "IN_MEMORY", 0)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(StudyError, match="temporary: cannot be written: No space left on device"):
+        load_corpus({"source": "hdf5", "file": tmp_path / "galaxies.h5"})
+
+
+FRACTALS = {"source": "fractals", "images_per_class": 4, "seed": 1}
 
 
 def picture(value, size=(80, 64)):
@@ -221,45 +248,6 @@ def test_unknown_corpora_are_refused(settings):
         settings = {**settings, "classes": 2, "images_per_class": 1}
     with pytest.raises(StudyError):
         load_corpus(settings)
-
-
-def test_fractals_are_reproducible_and_differ_by_class():
-    settings = {"source": "fractals", "classes": 3, "images_per_class": 6, "seed": 5}
-    corpus, again = load_corpus(settings), load_corpus(settings)
-    np.testing.assert_array_equal(corpus.images, again.images)
-    assert not np.array_equal(corpus.images, load_corpus({**settings, "seed": 6}).images)
-    np.testing.assert_allclose(norms(corpus.images), 1, atol=2e-3)
-    assert corpus.targets.tolist() == [0] * 6 + [1] * 6 + [2] * 6
-    assert [(corpus.split[corpus.targets == k] == "val").sum() for k in range(3)] == [1, 1, 1]
-    assert (corpus.images[:, 0] == corpus.images[:, 2]).all()
-    # The first classes do not depend on how many there are.
-    fewer = load_corpus({**settings, "classes": 2})
-    np.testing.assert_array_equal(fewer.images, corpus.images[:12])
-
-
-def test_fractal_classes_fill_the_image():
-    for drawn in fractals.fractal_classes(3, 2, 1):
-        assert drawn.shape == (2, 63, 63)
-        assert (drawn > 0).mean() > fractals.MIN_FILL / 3
-
-
-def test_the_chaos_game_draws_a_known_fractal():
-    # Sierpinski's triangle: three maps that halve the distance to a corner; the middle of the triangle stays empty.
-    maps = np.array([[0.5, 0, 0, 0.5, 0, 0], [0.5, 0, 0, 0.5, 0.5, 0], [0.5, 0, 0, 0.5, 0, 0.5]])
-    counts = fractals.render(maps[None], np.full(3, 1 / 3), np.random.default_rng(0))[0]
-    rows, columns = np.nonzero(counts)
-    assert (rows + columns <= 64).all()
-    assert counts.sum() == fractals.WALKERS * (fractals.STEPS - fractals.BURN_IN)
-    assert counts[20:29, 20:29].sum() == 0
-    corners = [counts[:31, :31].sum(), counts[31:].sum(), counts[:, 31:].sum()]
-    np.testing.assert_allclose(np.array(corners) / counts.sum(), 1 / 3, atol=0.03)
-
-
-def test_a_seed_without_a_dense_system_is_explained(monkeypatch):
-    monkeypatch.setattr(fractals, "MIN_FILL", 1.1)
-    monkeypatch.setattr(fractals, "_ATTEMPTS", 2)
-    with pytest.raises(StudyError, match="another seed"):
-        fractals.find_system(np.random.default_rng(0))
 
 
 def test_validation_is_drawn_by_group():

@@ -12,8 +12,9 @@ from alertgrid.corpora.corpus import draw_validation
 from alertgrid.encoders import build_encoder
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json
-from alertgrid.models import build_model
+from alertgrid.models import build_model, resolve_settings
 from alertgrid.pretraining import Objective, headline, pretrain
+from alertgrid.pretraining.run import _Plan
 from alertgrid.stamps import preprocess_cutouts
 from alertgrid.training.interrupts import Interrupted, Watch
 from alertgrid.training.recipe import Recipe
@@ -59,6 +60,17 @@ def run(folder, corpus=None, **options):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     return folder, run(folder)
+
+
+def test_images_that_do_not_fit_give_the_same_encoder_from_where_they_lie(finished, tmp_path, monkeypatch):
+    corpus = regression()
+    monkeypatch.setattr("alertgrid.pretraining.run.available_memory", lambda device: 0)
+    plan = _Plan(corpus, NETWORK, None, resolve_settings(NETWORK, {}), RECIPE, 0)
+    feed = plan.feed("train", torch.device("cpu"))
+    assert feed.image.values.data_ptr() == corpus.images.ctypes.data
+    run(tmp_path, corpus)
+    there, here = (load_file(folder / "encoder" / "model.safetensors") for folder in (finished[0], tmp_path))
+    assert all(torch.equal(there[name], here[name]) for name in there)
 
 
 def test_the_folder_is_complete_and_says_what_it_is(finished):

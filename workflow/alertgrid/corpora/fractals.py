@@ -13,7 +13,7 @@ import numpy as np
 from ..columns import STAMP_SIZE
 from ..errors import StudyError
 from ..stamps import preprocess_cutouts
-from .corpus import Corpus, Task, draw_validation
+from .corpus import Corpus, Task, draw_validation, empty_images
 
 MIN_FILL = 0.2  # share of the pixels that a class must reach
 WEIGHTS = (0.8, 1.2)  # range of the factor that tells the images of a class apart
@@ -119,6 +119,9 @@ def draw_fractals(
 ) -> Corpus:
     """Draw a corpus of fractals; the class is the iterated function system.
 
+    Nothing is stored on disk: all images are drawn before the first step, and drawn again, the same, when a
+    pre-training goes on after a stop.
+
     Parameters
     ----------
     classes, images_per_class : int
@@ -130,7 +133,7 @@ def draw_fractals(
     name : str
         For the manifest.
     """
-    stored = np.empty((classes * images_per_class, 3, STAMP_SIZE, STAMP_SIZE), np.float16)
+    stored = empty_images(classes * images_per_class)
     for number, drawn in enumerate(fractal_classes(classes, images_per_class, seed)):
         # As in FractalDB the picture is grey: the three channels are equal.
         rows = slice(number * images_per_class, (number + 1) * images_per_class)

@@ -12,7 +12,7 @@ import numpy as np
 from ..columns import STAMP_SIZE
 from ..errors import StudyError
 from ..files import sha256
-from .corpus import Corpus, Task, draw_validation
+from .corpus import Corpus, Task, draw_validation, empty_images
 
 _BLOCK = 1024  # images in memory at float32 while a corpus is read
 
@@ -36,14 +36,15 @@ def read_hdf5(
     try:
         with h5py.File(file) as handle:
             names, kinds = (tuple(map(str, _attribute(handle, key))) for key in ("targets", "kinds"))
-            images = _as_float16(handle["images"])
             targets = handle["targets"][:].astype(np.float32)
+            _check_shapes(file, handle["images"].shape, targets.shape, names, kinds)
+            images = _as_float16(handle["images"])
     except (OSError, KeyError) as error:
         raise StudyError(
             str(file), f"cannot be read as a corpus: {error}", "/images, /targets, attributes targets and kinds",
             "write it again",
         ) from error  # fmt: skip
-    _check_targets(file, images, targets, names, kinds)
+    _check_finite(file, images, targets)
     split = draw_validation(np.zeros(len(images), np.int64), val_share, seed)
     return Corpus(name, images, targets, split, Task("regression", names, kinds), licence, {file.name: sha256(file)})
 
@@ -56,20 +57,27 @@ def _attribute(handle: h5py.File, key: str) -> Sequence[Any]:
 
 def _as_float16(images: h5py.Dataset) -> np.ndarray:
     """Images of a file, read in blocks."""
-    result = np.empty(images.shape, np.float16)
+    result = empty_images(len(images))
     for start in range(0, len(images), _BLOCK):
         result[start : start + _BLOCK] = images[start : start + _BLOCK]
     return result
 
 
-def _check_targets(file: Path, images: np.ndarray, targets: np.ndarray, names: tuple, kinds: tuple) -> None:
-    """Refuse arrays that do not belong together, and numbers that are none."""
+def _check_shapes(file: Path, images: tuple, targets: tuple, names: tuple, kinds: tuple) -> None:
+    """Refuse arrays that do not belong together."""
     expected = f"(n, 3, {STAMP_SIZE}, {STAMP_SIZE}) images, (n, {len(names)}) targets, {len(names)} kinds"
-    shapes = images.shape[1:] == (3, STAMP_SIZE, STAMP_SIZE) and targets.shape == (len(images), len(names))
+    shapes = images[1:] == (3, STAMP_SIZE, STAMP_SIZE) and targets == (images[0], len(names))
     if not shapes or len(kinds) != len(names) or not set(kinds) <= {"regression", "binary"}:
-        found = f"{images.shape} images, {targets.shape} targets, kinds {kinds}"
+        found = f"{images} images, {targets} targets, kinds {kinds}"
         raise StudyError(str(file), f"holds {found}", expected, "write it again")
-    wrong = np.flatnonzero(~(np.isfinite(targets).all(axis=1) & np.isfinite(images).all(axis=(1, 2, 3))))
+
+
+def _check_finite(file: Path, images: np.ndarray, targets: np.ndarray) -> None:
+    """Refuse numbers that are none."""
+    finite = np.isfinite(targets).all(axis=1)
+    for start in range(0, len(images), _BLOCK):
+        finite[start : start + _BLOCK] &= np.isfinite(images[start : start + _BLOCK]).all(axis=(1, 2, 3))
+    wrong = np.flatnonzero(~finite)
     if len(wrong):
         raise StudyError(
             f"{file}, image {wrong[0]}", f"holds NaN or infinity, as {len(wrong)} do", "numbers", "mend it"

@@ -15,7 +15,7 @@ from ..columns import STAMP_SIZE
 from ..errors import StudyError
 from ..files import sha256
 from ..stamps import preprocess_cutouts
-from .corpus import Corpus, Task, draw_validation
+from .corpus import Corpus, Task, draw_validation, empty_images
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -64,7 +64,7 @@ def read_images(
         table[columns[0]] = table[columns[0]].astype(str).replace(dict(merge or {}))
         table = table[table[columns[0]].notna()]  # the index goes on counting rows of the file
     task, targets = _image_task(labels, table, list(columns))
-    stored = np.empty((len(table), 3, STAMP_SIZE, STAMP_SIZE), np.float16)
+    stored = empty_images(len(table))
     for row, picture in enumerate(_pictures(images, table[name_column])):
         stored[row] = preprocess_cutouts(_resize(picture, crop)[None])[0]
     split = _given_split(table, split_column, targets if targets.ndim == 1 else None, val_share, seed)
