@@ -1,5 +1,7 @@
 """Frozen fusion: embeddings of eight views, branches that never change, runs that belong together."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,14 +10,15 @@ from alertgrid.checkpoints import Checkpoints
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json, write_json
 from alertgrid.models import build_fusion
-from alertgrid.training import Sources, load_data
+from alertgrid.training import Recipe, RunSpec, Sources, load_data
 from alertgrid.training.augment import apply_symmetry
 from alertgrid.training.data import stamp_feed
 from alertgrid.training.fusion import Embedder, load_branch
 from alertgrid.training.interrupts import Interrupted, Watch
 from alertgrid.training.records import read_weights
 from alertgrid.training.step import Learner
-from toy_training import MODELS, run_toy, same_run, write_toy
+from alertgrid.training.team import train_together
+from toy_training import MODELS, RECIPE, run_toy, same_run, write_toy
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,26 @@ def test_views_that_took_long_are_kept_over_a_stop(branches, tmp_path, monkeypat
     assert begun == [5, 6, 7, 0, 0]  # the last two are validation and test
     assert not list((tmp_path / "cut" / "checkpoints").glob("*.ckpt"))
     same_run(tmp_path / "whole" / "out", tmp_path / "cut" / "out")
+
+
+def test_processes_that_train_together_take_the_views_that_were_kept(branches, tmp_path, monkeypatch):
+    files, sources = branches
+    with monkeypatch.context() as patch:
+        patch.setattr("alertgrid.training.fusion.WORTH_SECONDS", 0.0)
+        stop_in_view(6, patch)
+        with pytest.raises(Interrupted):
+            run_toy(files, tmp_path, inputs="fusion", sources=sources)
+    path = tmp_path / "checkpoints" / "part-train-0.ckpt"
+    keeper = Checkpoints(path.parent, torch.load(io.BytesIO(path.read_bytes()[32:]))["fingerprint"])
+    keeper.put("train-0", {**keeper.get("train-0"), "seconds": 1e6})
+    leading = {"output": tmp_path / "out", "checkpoints": path.parent}
+    recipe = Recipe.parse({**RECIPE, "devices": 2})
+    shared = {"models": MODELS, "sources": sources, "threads": 1}
+    spec = RunSpec("btsbot_cnn", "none", "fusion", fraction=1.0, seed=1)
+    record = train_together(*files, spec, recipe=recipe, leading=leading, device="cpu", **shared)
+    assert record["devices"] == 2
+    assert record["wall_seconds"] > 1e6
+    assert not list(path.parent.glob("*.ckpt"))
 
 
 def test_views_that_are_made_fast_are_not_kept(branches, tmp_path, monkeypatch):
