@@ -208,12 +208,23 @@ def timing() -> pd.DataFrame:
         speed, millions = speeds[name]
         rate = speed / slow * batch / (batch + 30) * (2 if precision == "bf16" else 1)
         for inputs in ("image", "fusion") if name != "metadata_net" else ("metadata",):
-            rows.append({"architecture": name, "inputs": inputs, "input_size": 63, "device": device, "mode": mode})
+            rows.append({"job": f"{name}-{inputs}", "architecture": name, "inputs": inputs, "input_size": 63})
+            rows[-1].update(device=device, mode=mode, repeats=20, relative_low=1.1, relative_high=1.3)
+            rows[-1].update(memory_mb=60 + millions * 12)
             rows[-1].update(precision=precision, batch=batch, latency_ms=1e3 * batch / rate, throughput=rate)
             rows[-1].update(throughput_low=0.95 * rate, throughput_high=1.05 * rate, peak_memory_mb=60 + millions * 8)
             rows[-1].update(
                 parameters=1e6 * millions, gflops=millions / 5, weights_mb=4 * millions, relative_to_custom=1.2
             )
+    return pd.DataFrame(rows)
+
+
+def machines() -> pd.DataFrame:
+    rows = []
+    for job in timing()["job"].unique():
+        rows.append({"job": job, "device": "CPU, 4 threads", "type": "cpu", "threads": 4, "cpu_mhz": 2600.0})
+        rows.append({"job": job, "device": "Tesla T4", "type": "cuda", "threads": 4, "cpu_mhz": 2600.0})
+        rows[-1].update(driver="550.54.15", sm_mhz=1590, max_sm_mhz=1590, torch="2.11.0")
     return pd.DataFrame(rows)
 
 
@@ -241,7 +252,7 @@ TABLES = {
     maker.__name__: maker
     for maker in (
         performance, differences, efficiency, multiplier, policies, calibration, claims, runs, history, timing,
-        training_cost, missing, dataset_missing,
+        machines, training_cost, missing, dataset_missing,
     )
 }  # fmt: skip
 

@@ -33,8 +33,19 @@ def test_one_card_per_cell_with_its_own_numbers(tables, tmp_path):
     assert "Inputs (SHA-256), dataset: " + "ab" * 32 in text
     assert "Initial weights (SHA-256), convnext_pico, simulated galaxies: " + "ef" * 32 in text
     assert "Hardware, driver: 570.86.15" in text
+    assert "| Tesla T4 | fp32 | eager | 1 |" in text
     assert "| Tesla T4 | fp32 | eager | 256 |" in text
+    assert "| 1.20 (1.10 to 1.30) |" in text
     assert text.index("100 % of the training") < text.index("10 % of the training")
+
+
+def test_every_cell_has_its_own_cost(tables, tmp_path):
+    cards.write_cards(tables, tmp_path, study="demo")
+    texts = {path.stem: path.read_text() for path in tmp_path.glob("*.md")}
+    assert not [cell for cell, text in texts.items() if "not timed" in text]
+    blind = texts["convnext_pico-galaxies-image-science_template"]
+    assert "Measured with all three cutouts." in blind
+    assert "Measured with all three cutouts." not in texts["convnext_pico-galaxies-image"]
 
 
 def test_a_control_says_that_it_is_one(tables, tmp_path):

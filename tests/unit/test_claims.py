@@ -141,25 +141,68 @@ def test_missing_cells_are_not_measured():
     assert row(table, "5")["verdict"] == "supported"
 
 
-def timing(speed, memory):
-    """A timing table of two networks at two batches; the larger batch counts."""
-    shared = {"inputs": "image", "device": "box", "precision": "fp32", "mode": "eager"}
+def job(name, speed, memory, inputs="image", reference=None, peak_of_one=50.0):
+    """Rows of a timing job at two batches, of which the larger counts: a network beside the custom CNN."""
     rows = []
-    for batch in (1, 64):
-        factor = speed if batch == 64 else 1 / speed
-        for name, ratio, peak, size in (("btsbot_cnn", 1.0, 100.0, 10), ("convnext_pico", factor, 100 * memory, 90)):
-            throughput = {"throughput": ratio, "throughput_low": 0.9 * ratio, "throughput_high": 1.1 * ratio}
-            sizes = {"peak_memory_mb": peak, "parameters": size}
-            rows.append({"architecture": name, "batch": batch, **shared, **throughput, **sizes})
-    return pd.DataFrame(rows)
+    for batch, factor, peak in ((1, 1 / speed, peak_of_one), (64, speed, 100 * memory - 20)):
+        own = {"architecture": name, "relative_to_custom": factor, "peak_memory_mb": peak, "parameters": 90}
+        cnn = {"architecture": "btsbot_cnn", "relative_to_custom": 1.0, "peak_memory_mb": 95.0, "parameters": 10}
+        for row, kind, weights in ((own, inputs, 20.0), (cnn, reference or inputs, 5.0)):
+            low, high = 0.9 * row["relative_to_custom"], 1.1 * row["relative_to_custom"]
+            row |= {"inputs": kind, "batch": batch, "repeats": 20, "relative_low": low, "relative_high": high}
+            rows.append(row | {"weights_mb": weights, "memory_mb": weights + row["peak_memory_mb"]})
+    shared = {"job": f"{name}-{inputs}", "device": "box", "precision": "fp32", "mode": "eager", "latency_ms": 1.0}
+    return pd.DataFrame(rows).assign(**shared)
+
+
+def timing(speed, memory):
+    """A timing table of one network."""
+    return job("convnext_pico", speed, memory)
+
+
+def cost_claims(*jobs):
+    table = claims_table(study({CNN: {1.0: 0.9}}), pd.concat(jobs, ignore_index=True), EMPTY, Rules())
+    return table[table["claim"] == "3"]
 
 
 def test_timing_ratios():
-    table = claims_table(study({CNN: {1.0: 0.9}}), timing(2.0, 0.5), EMPTY, Rules())
-    part = table[table["claim"] == "3"].set_index("quantity")
-    assert list(part["estimate"]) == [2.0, 2.0, 9.0]
-    assert part["low"].iloc[0] == pytest.approx(0.9 * 2 / 1.1)
+    part = cost_claims(timing(2.0, 0.5))
+    np.testing.assert_allclose(part["estimate"], [2.0, 2.0, 9.0])
+    assert part["low"].iloc[0] == pytest.approx(0.9 * 2)
     assert "batch 64" in part["scope"].iloc[0]
+    assert "median of 20 turns, its interval covers 96 %" in part["reason"].iloc[0]
+
+
+def test_memory_that_must_fit_has_the_weights():
+    part = cost_claims(timing(2.0, 1.1))  # peaks of 90 and 95, with the weights 110 and 100
+    assert part["verdict"].iloc[1] == "contradicted"
+    assert part["estimate"].iloc[1] == pytest.approx(100 / 110)
+    assert "weights" in part["quantity"].iloc[1]
+
+
+def test_the_custom_cnn_of_another_job_plays_no_part():
+    slower = job("maxvit_tiny", 0.5, 0.5)
+    slower[["memory_mb", "parameters"]] *= 7.0  # another machine, another custom CNN
+    first = cost_claims(slower, timing(2.0, 0.5))
+    second = cost_claims(timing(2.0, 0.5), slower)
+    for part in (first, second):
+        found = part[part["scope"].str.contains("convnext_pico")]
+        np.testing.assert_allclose(found["estimate"], [2.0, 2.0, 9.0])
+
+
+def test_a_batch_without_room_is_not_the_one_that_is_judged():
+    table = timing(2.0, 0.5)
+    table.loc[(table["batch"] == 64) & (table["architecture"] == "convnext_pico"), ["latency_ms", "memory_mb"]] = np.nan
+    part = cost_claims(table)
+    assert part["scope"].str.contains("batch 1$").all()
+    assert set(part["verdict"]) == {"contradicted", "supported"}
+
+
+def test_like_is_timed_beside_like():
+    metadata = job("metadata_net", 50.0, 0.3, "metadata", reference="image")
+    assert set(cost_claims(metadata)["verdict"]) == {"not measured"}
+    other = claims_table(study({CNN: {1.0: 0.9}}), timing(2.0, 0.5), EMPTY, Rules(baseline="acero_cnn"))
+    assert set(other[other["claim"] == "3"]["verdict"]) == {"not measured"}
 
 
 def test_unknown_rule_is_refused():

@@ -127,7 +127,7 @@ def test_gpu_by_the_power_that_nvidia_smi_gives(gpu, monkeypatch, tmp_path):
         asked.append(command)
         return SimpleNamespace(stdout="100.0\n")
 
-    monkeypatch.setattr(energy.subprocess, "run", answer)
+    monkeypatch.setattr(subprocess, "run", answer)
     assert list(find_readers(GPU, tmp_path)) == ["GPU (power by nvidia-smi)"]
     assert asked[0][:3] == ["nvidia-smi", "-i", "GPU-12-ab"]
     times = iter([0.0, 10.0, 30.0])
@@ -141,7 +141,7 @@ def test_gpu_without_any_way_to_read_it(gpu, monkeypatch, tmp_path):
     def fail(command, **options):
         raise subprocess.CalledProcessError(1, command)
 
-    monkeypatch.setattr(energy.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     assert find_readers(GPU, tmp_path) == {}
 
 

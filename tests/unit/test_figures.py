@@ -18,7 +18,6 @@ from alertgrid.figures.gallery import best_examples, best_run
 from alertgrid.figures.performance import performance
 from alertgrid.figures.policies import magnitude_bin
 from alertgrid.figures.sheet import stretch
-from alertgrid.figures.timing import best_batch, merge_repeats
 from alertgrid.predictions import read_predictions, write_predictions
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -124,7 +123,7 @@ def test_missing_and_empty_tables_are_skipped_with_a_reason(tmp_path):
     assert captions["figures"] == {}
     assert captions["skipped"]["performance"] == "table performance.csv is empty"
     assert captions["skipped"]["efficiency"] == "table efficiency.csv is missing"
-    assert "has no column architecture" in captions["skipped"]["throughput"]
+    assert "has no column job" in captions["skipped"]["throughput"]
     assert captions["skipped"]["dataset_counts"] == "there is no catalogue"
     assert len(captions["skipped"]) == len(figures.FROM_TABLES) + 3
 
@@ -204,20 +203,6 @@ def test_counts_in_words():
     assert words.span(pd.Series([np.nan]), "alerts") == ""
     assert magnitude_bin("mag=17.00-17.25") == (17.0, 17.25)
     assert magnitude_bin("band=g") is None
-
-
-def test_fastest_batch_in_fp32_eager_is_taken():
-    best = best_batch(synthetic_report.timing())
-    assert set(best["batch"]) == {256}
-    assert set(best["precision"] + best["mode"]) == {"fp32eager"}
-    again = pd.concat(
-        [synthetic_report.timing(), synthetic_report.timing().assign(throughput=1.0, throughput_low=0.001)]
-    )
-    merged = merge_repeats(again)
-    assert len(merged) == len(synthetic_report.timing())
-    assert (merged["throughput_low"] == 0.001).all()
-    only = synthetic_report.timing().query("precision == 'bf16'")
-    assert set(best_batch(only)["precision"]) == {"bf16"}
 
 
 def test_stretch_ignores_padding_and_stays_in_range():
@@ -344,13 +329,6 @@ def test_a_small_screen_gets_the_figure_drawn_for_one_column(tmp_path):
     text = write_page(tmp_path / "index.html", study="x", tables=tables, figures=[tmp_path / "figures"]).read_text()
     assert text.count('<source media="(max-width: 700px)"') == 3
     assert 'href="figures/column/performance.pdf"' in text
-
-
-def test_marks_of_one_network_are_set_side_by_side():
-    from alertgrid.figures.timing import _STEP, _apart
-
-    table = pd.DataFrame({"architecture": ["a", "a", "b"], "inputs": "image", "cell": ["x", "y", "z"]})
-    np.testing.assert_allclose(_apart(table), [_STEP**-0.5, _STEP**0.5, 1])
 
 
 def test_lower_bounds_of_the_multiplier_say_their_number():

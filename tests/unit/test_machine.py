@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from alertgrid import nvidia
 from alertgrid.errors import StudyError
+from alertgrid.machine import describe_machine
+from alertgrid.tables import SCHEMAS
 from alertgrid.training import hardware, records
 from alertgrid.training.interrupts import Interrupted, Watch, find_deadline
 from toy_training import CPU
@@ -98,7 +101,6 @@ def test_record_words(monkeypatch, tmp_path):
     assert records.versions()["no-such-package"] == "absent"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.git_revision() == "unknown"
-    assert records._driver() == "unknown"
 
 
 def test_a_gpu_is_asked_in_its_own_words(monkeypatch):
@@ -153,3 +155,26 @@ def test_watch_works_outside_the_main_thread():
     thread.start()
     thread.join()
     assert found == [None]
+
+
+# What nvidia-smi says
+
+
+def test_without_a_driver_nothing_is_said_of_a_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(nvidia, "uuid_of", lambda device: "GPU-1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nvidia.known(torch.device("cuda", 0), ["driver_version"]) == {}
+    assert describe_machine(CPU)["torch"] == torch.__version__
+
+
+def test_the_gpu_of_the_job_is_asked_and_no_other(monkeypatch, tmp_path):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/asked"\necho "550.54, 1980, 2619, 1980, 700.00"\n')
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(nvidia, "uuid_of", lambda device: "GPU-7")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H200")
+    found = describe_machine(torch.device("cuda", 0))
+    assert "-i GPU-7" in (tmp_path / "asked").read_text()
+    assert (found["driver"], found["sm_mhz"], found["power_limit_w"]) == ("550.54", "1980", "700.00")
+    assert set(found) - {"platform"} <= set(SCHEMAS["machines"])

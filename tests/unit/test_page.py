@@ -232,8 +232,22 @@ def test_costs_say_which_energy_is_known():
 
 def test_the_custom_cnn_is_shown_once_per_setting():
     timing = synthetic_report.timing()
-    again = pd.concat([timing, timing[timing["architecture"] == "btsbot_cnn"]])
-    assert len(costs.inference(again).rows) == len(timing)
+    other = timing[timing["architecture"] == "btsbot_cnn"].assign(job="maxvit_tiny-image", latency_ms=1e6)
+    made = costs.inference(pd.concat([other, timing], ignore_index=True))
+    assert len(made.rows) == len(timing)
+    heads = [column.head for column in made.columns]
+    assert "1,000,000" not in {row[heads.index("latency (ms)")].text for row in made.rows}
+    assert made.rows[0][heads.index("over custom CNN")].text == "1.20 (1.10 to 1.30)"
+    assert "memory (MiB)" in heads
+
+
+def test_machines_say_what_they_know():
+    table = synthetic_report.machines()
+    heads = [column.head for column in costs.machines(table).columns]
+    assert {"GPU driver", "GPU (MHz)", "CPU threads"} <= set(heads)
+    without = costs.machines(table[table["type"] == "cpu"])
+    assert "GPU driver" not in [column.head for column in without.columns]
+    assert costs.machines(None) is None
 
 
 def test_words_that_look_like_numbers_are_sorted_as_words():

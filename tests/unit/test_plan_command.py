@@ -30,7 +30,7 @@ def test_every_study_can_be_planned(tmp_path, capsys, study, profile):
     grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
     assert f"{grid['cell'].nunique()} cells, {len(grid)} runs, 0 of them done" in text
     listed = [line.split()[0] for line in text.splitlines() if line.strip()]
-    assert set(grid["cell"]) | {f"timing/{name}" for name in settings["grid"]["architectures"]} <= set(listed)
+    assert set(grid["cell"]) | set("timing/" + grid["architecture"] + "-" + grid["inputs"]) <= set(listed)
 
 
 def test_an_undefined_pretraining_is_refused(tmp_path):
@@ -70,9 +70,10 @@ def test_a_start_without_a_budget_costs_nothing(tmp_path, monkeypatch):
 def test_a_study_that_is_finished_with_its_encoders_and_timings_is_never_refused(tmp_path):
     settings = settings_of("demo")
     record = {"wall_seconds": 7200.0, "device": "cuda:0"}
-    for run in training_grid(settings)["run"]:
+    grid = training_grid(settings)
+    for run in grid["run"]:
         write_json(tmp_path / "demo/runs" / run / "run.json", record)
-    for name in settings["grid"]["architectures"]:
+    for name in (grid["architecture"] + "-" + grid["inputs"]).unique():
         (tmp_path / "demo/timing").mkdir(exist_ok=True)
         pd.DataFrame({"architecture": [name]}).to_csv(tmp_path / f"demo/timing/{name}.csv")
     with pytest.raises(StudyError, match=r"budget\.gpu_hours"):  # two encoders are to come

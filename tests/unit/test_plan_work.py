@@ -163,12 +163,17 @@ def test_timings_and_published_models_are_counted():
     settings = settings_of() | {"entrants": {"picked": {"folder": "x"}}}
     settings["timing"] = {"precisions": ["fp32", "bf16"], "modes": ["eager"], "batches": [1, 64], "repeats": 3}
     tasks = tasks_of(settings)
-    names = [f"timing/{name}" for name in settings["grid"]["architectures"]]
+    grid = work.training_grid(settings)
+    names = [f"timing/{name}" for name in (grid["architecture"] + "-" + grid["inputs"]).unique()]
     assert tasks.index[tasks["stage"] == "time"].tolist() == names
-    # 2 networks x 2 precisions x 65 alerts x (3 to warm up, 3 for the memory, 3 measured)
-    assert tasks.loc[names[0], "scored"] == 2 * 2 * 65 * 9
+    # 2 networks x 2 precisions x 65 alerts x (3 to warm up and for the memory, 3 measured)
+    assert set(tasks.loc[names, "scored"]) == {2 * 2 * 65 * 6}
+    # The image branch of a fusion is timed with it.
+    fusions = tasks.loc[names, "inputs"] == "fusion"
+    assert fusions.any()
+    assert (tasks.loc[names, "embedded"] == 2 * 2 * 65 * 6 * fusions).all()
     settings["timing"] = {"precisions": ["fp32"], "batches": [1]}  # the rest as the timing has it: 20 repeats
-    assert tasks_of(settings).loc[names[0], "scored"] == 2 * 26
+    assert tasks_of(settings).loc[names[0], "scored"] == 2 * 23
     assert tasks.loc["entrants/picked", "scored"] == 300
 
 

@@ -19,6 +19,7 @@ from .figures.words import fraction_label, metric_title, parse_cell
 from .files import write_text
 from .page.provenance import provenance
 from .page.views import interval, number, significant
+from .timed import is_subject
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "report"
 _SKIPPED = ("metrics", "history")
@@ -86,6 +87,7 @@ def _content(frames: Mapping[str, pd.DataFrame], cell: str, records: pd.DataFram
         "provenance": provenance(records),
         "number": number,
         "significant": significant,
+        "interval": interval,
         "fraction_label": fraction_label,
     }
 
@@ -139,13 +141,13 @@ def _policies(frame: pd.DataFrame | None, cell: str) -> list[dict[str, str]]:
 
 
 def _timing(frame: pd.DataFrame | None, cell: str) -> list[dict[str, Any]]:
-    """Rows of the timing table for networks of this kind, at the fastest batch of each device, precision and mode."""
+    """Rows of the timing table for this network, at one alert and at the fastest batch of each device and way."""
     if frame is None or frame.empty:
         return []
     axes = parse_cell(cell)
-    rows = frame[(frame["architecture"] == axes["architecture"]) & (frame["inputs"] == axes["inputs"])]
+    rows = frame[is_subject(frame) & (frame["job"] == f"{axes['architecture']}-{axes['inputs']}")]
     best = rows.groupby(["device", "precision", "mode"], sort=False)["throughput"].idxmax().dropna()
-    return rows.loc[best].to_dict("records")
+    return rows[(rows["batch"] == 1) | rows.index.isin(best)].to_dict("records")
 
 
 def write_checklist(

@@ -8,7 +8,6 @@ read. Counters belong to whole devices: work beside the job is counted with it.
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from types import TracebackType
 from typing import Any
 
 import torch
+
+from . import nvidia
 
 POWERCAP = Path("/sys/class/powercap")
 EVERY_SECONDS = 10.0  # RAPL's counters turn over after some minutes at full power
@@ -89,7 +90,7 @@ def find_readers(device: torch.device, powercap: Path) -> dict[str, Reader]:
     """Readers of every counter that can be read, by name."""
     readers: dict[str, Reader] = {}
     if device.type == "cuda":
-        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        uuid = nvidia.uuid_of(device)
         for name, make in (("GPU (NVML)", nvml_reader), ("GPU (power by nvidia-smi)", smi_reader)):
             # A missing library, driver or counter each fail in their own way.
             with contextlib.suppress(Exception):
@@ -128,8 +129,7 @@ def smi_reader(uuid: str, clock: Callable[[], float] = time.monotonic) -> Reader
 
 def smi_power(uuid: str) -> float:
     """Power of a GPU in watts."""
-    command = ["nvidia-smi", "-i", uuid, "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
-    return float(subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout)
+    return float(nvidia.ask(uuid, ["power.draw"])["power.draw"])
 
 
 def is_package(zone: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +14,67 @@ import torch
 
 MIB = 2**20
 MEMORY_CALLS = 2  # a GPU's allocator holds the same every time; a CPU's kernel counts what else the process touches
+FEWEST = 3  # measured calls, whatever the time
+
+
+class CannotCompile(RuntimeError):
+    """The compiler refuses a network, or there is none."""
 
 
 def measure(
-    calls: Sequence[Callable[[], Any]], device: torch.device, warmup: int, repeats: int, max_seconds: float
+    calls: Sequence[Callable[[], Any] | None],
+    device: torch.device,
+    warmup: int,
+    repeats: int,
+    max_seconds: float,
 ) -> tuple[list[np.ndarray], list[float]]:
-    """Seconds of every measured call and peak memory in MiB of each network, the networks in turns."""
-    memory = []
+    """Time calls in turns, after finding out how much memory each holds.
+
+    Parameters
+    ----------
+    calls : sequence of callables
+        One batch of each network; None is not measured.
+    device : torch.device
+    warmup, repeats : int
+        Calls before measuring, those for the memory among them, and measured calls of each network.
+    max_seconds : float
+        Measuring stops after this time, but not before three calls of each network.
+
+    Returns
+    -------
+    times : list of ndarray
+        Seconds of every measured call, the same number for all; empty for a network that has no room on the device or
+        cannot be compiled.
+    memory : list of float
+        MiB, see `peak_memory`; NaN where the times are empty.
+    """
+    memory = [_prepare(call, device, warmup) for call in calls]
     times: list[list[float]] = [[] for _ in calls]
-    alive = []
-    for call in calls:
-        with _out_of_memory() as full:
-            memory.append(peak_memory(call, device))
-            for _ in range(warmup):
-                call()
-        memory += [np.nan] * full.happened
-        alive.append(not full.happened)
     start = time.perf_counter()
     for number in range(repeats):
-        for position, call in enumerate(calls):
-            if alive[position]:
-                times[position].append(seconds(call, device))
-        if number >= 2 and time.perf_counter() - start > max_seconds:
+        for call, held, found in zip(calls, memory, times, strict=True):
+            if held is not None:
+                found.append(seconds(call, device))
+        if number + 1 >= FEWEST and time.perf_counter() - start > max_seconds:
             break
-    return [np.array(values) for values in times], memory
+    return [np.array(found) for found in times], [np.nan if held is None else held for held in memory]
 
 
-class _Full:
-    """Whether a block ran out of device memory."""
-
-    happened = False
-
-
-@contextlib.contextmanager
-def _out_of_memory() -> Iterator[_Full]:
-    """Turn an out-of-memory error into a note."""
-    full = _Full()
+def _prepare(call: Callable[[], Any] | None, device: torch.device, warmup: int) -> float | None:
+    """Warm up and return the peak memory; None for what cannot be run."""
+    if call is None:
+        return None
     try:
-        yield full
-    except torch.OutOfMemoryError:
-        full.happened = True
+        # At least one: the first call chooses kernels, compiles, and holds memory for it.
+        for _ in range(max(1, warmup - MEMORY_CALLS)):
+            call()
+        return peak_memory(call, device)
+    except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
+        print(f"no room on {device}: {error}", flush=True)
+    except CannotCompile as error:
+        print(f"cannot be compiled for {device}: {error}", flush=True)
+    return None
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:
@@ -74,11 +94,10 @@ def seconds(call: Callable[[], Any], device: torch.device) -> float:
 def peak_memory(call: Callable[[], Any], device: torch.device) -> float:
     """Memory in MiB that a call holds at its peak beyond what was held before it: the greatest of two calls.
 
-    It is what must fit, so the greatest counts and no spread is given. On a GPU by torch's allocator. On a CPU by the
-    kernel's high-water mark of the process, which Linux lets us reset once the C library has given back what it keeps
-    for later; elsewhere NaN.
+    It is what must fit beside the weights, so the greatest counts and no spread is given. On a GPU by torch's
+    allocator. On a CPU by the kernel's high-water mark of the process, which Linux lets us reset once the C library has
+    given back what it keeps for later; elsewhere NaN.
     """
-    call()
     return max(_one_peak(call, device) for _ in range(MEMORY_CALLS))
 
 
@@ -90,14 +109,14 @@ def _one_peak(call: Callable[[], Any], device: torch.device) -> float:
         before = torch.cuda.memory_allocated(device)
         call()
         return (torch.cuda.max_memory_allocated(device) - before) / MIB
-    try:
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = _status("VmRSS")
         call()
         return (_status("VmHWM") - before) / 1024
-    except (OSError, AttributeError):
-        return np.nan
+    call()
+    return np.nan
 
 
 def _status(key: str) -> int:

@@ -21,9 +21,10 @@ class Sweep:
     batches : sequence of int
         Alerts per call.
     warmup, repeats : int
-        Calls before measuring, and measured calls of each network.
+        Calls before measuring, three at least, and measured calls of each network.
     max_seconds : float
-        Measuring of one setting stops after this time, but not before three calls of each network.
+        Measuring of one setting stops after this time, but not before three calls of each network; a batch of which one
+        call would take longer, going by the batch before, is left out.
     threads : int, optional
         CPU threads; None keeps torch's own choice.
     seed : int

@@ -32,7 +32,8 @@ class Rules:
     without : str
         Stamps without the difference image, claims 5 and 6.
     precision, mode : str
-        Rows of the timing table that claim 3 is judged by, at the largest batch measured for both networks.
+        Rows of the timing table that claim 3 is judged by, at the largest batch that was measured for
+        both networks in one job.
     """
 
     metric: str = "roc_auc"

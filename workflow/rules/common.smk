@@ -3,6 +3,7 @@ import json
 import re
 import shlex
 import sys
+from functools import reduce
 from pathlib import Path
 
 import yaml
@@ -19,8 +20,9 @@ from alertgrid.imports import NEUTRAL
 from alertgrid.imports import code_hash as code_of  # of the entry modules of a rule and all that they import
 from alertgrid.launch import guard
 from alertgrid.tuning.search_space import check_tuning, searched_cells
-from alertgrid.settings import expand_path, pretraining_recipe, resolve_study, run_recipe
+from alertgrid.settings import expand_path, merge, pretraining_recipe, resolve_study, run_recipe
 from alertgrid.vocabulary import unused_keys
+from alertgrid.verdicts import Rules
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
 # Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.
@@ -95,7 +97,8 @@ LOCAL = [name for name, spec in SETTINGS["pretraining"].items() if {"folder", "f
 FETCHED_ENTRANTS = [name for name, spec in SETTINGS["entrants"].items() if "hub" in spec]
 ENTRANT_FILES = ("pytorch_model.bin", "train_config.json")
 ENCODER_FILES = ("model.safetensors", "config.json", "manifest.json")
-ENCODERS_USED = [name for name in SETTINGS["grid"]["architectures"] if name in set(GRID["architecture"])]
+# Networks of the grid that differ in cost, as {architecture}-{inputs}; see `subjects` for the stamps.
+NETWORKS = list(dict.fromkeys(GRID["architecture"] + "-" + GRID["inputs"]))
 NO_NAME = "^$"  # a pattern that fits no wildcard, for studies without such encoders
 
 
@@ -106,6 +109,7 @@ wildcard_constraints:
     fraction=r"[\d.e-]+",
     seed=r"\d+",
     architecture=r"[\w.@]+",
+    inputs="image|metadata|fusion|joint",
     pretraining=r"\w+",
     entrant=r"[\w.]+",
 

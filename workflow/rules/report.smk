@@ -2,18 +2,18 @@
 
 
 rule time_inference:
-    """Measure what inference costs, beside the custom CNN in the same job."""
+    """Measure what inference costs on the CPU and on the GPU that there may be, beside the custom CNN in the same job."""
     output:
-        timing="<study>/timing/{architecture}.csv",
-        machine="<study>/timing/{architecture}.json",
+        timing="<study>/timing/{architecture}-{inputs}.csv",
+        machine="<study>/timing/{architecture}-{inputs}.json",
     log:
-        "<study>/logs/time_inference/{architecture}.log",
+        "<study>/logs/time_inference/{architecture}-{inputs}.log",
     conda:
         "../../envs/study.yaml"
     threads: 1
     params:
-        models=SETTINGS["models"],
-        sweep=SETTINGS["timing"],
+        models=timed_models,
+        sweep=SETTINGS["timing"] | {"baseline": CUSTOM_CNN},
         code=code_of("timing"),
     script:
         "../scripts/time_inference.py"
@@ -29,7 +29,8 @@ rule tabulate:
         runs=finished_runs,
         entrants=finished_entrants,
         encoders=encoder_scores,
-        timing=expand("<study>/timing/{architecture}.csv", architecture=ENCODERS_USED),
+        timing=expand("<study>/timing/{network}.csv", network=NETWORKS),
+        machines=expand("<study>/timing/{network}.json", network=NETWORKS),
     output:
         shown_tables("<study>/report/tables"),
     log:
@@ -56,7 +57,7 @@ rule draw_figures:
     conda:
         "../../envs/study.yaml"
     params:
-        code=code_of("figures"),
+        code=code_of("figures", "timed"),
     script:
         "../scripts/draw_figures.py"
 

@@ -27,17 +27,34 @@ def encoder_folder(run):
 
 def models_of(run):
     """Settings of the networks that this run builds, and no others, so that the rest may change without a rerun."""
-    head = "cnn" if run["architecture"] == "btsbot_cnn" else "head"
+    return canonical(network_settings(run["architecture"], run["inputs"]))
+
+
+def network_settings(architecture, inputs):
+    """Settings that building one network takes; those of a fusion's branches belong to the branches."""
+    head = "cnn" if architecture == "btsbot_cnn" else "head"
     shared = ("input_normalisation", "input_size")
     used = {
         "image": (*shared, head),
         "metadata": ("metadata",),
         "fusion": ("fusion",),
         "joint": (*shared, "cnn", "joint"),
-    }[run["inputs"]]
+    }[inputs]
     kept = {key: SETTINGS["models"][key] for key in used if key in SETTINGS["models"]}
-    own = SETTINGS["models"].get("architectures", {}).get(run["architecture"])
-    return canonical(kept | ({"architectures": {run["architecture"]: own}} if own else {}))
+    own = SETTINGS["models"].get("architectures", {}).get(architecture)
+    return kept | ({"architectures": {architecture: own}} if own else {})
+
+
+# The custom CNN of the claims is what inference is timed beside.
+CUSTOM_CNN = SETTINGS["report"].get("claims", {}).get("baseline", Rules.baseline)
+
+
+def timed_models(wildcards):
+    """Settings of the network that a job times, of its branches where it fuses two, and of the custom CNN beside it."""
+    kinds = ("image", "metadata", "fusion") if wildcards.inputs == "fusion" else (wildcards.inputs,)
+    networks = [(wildcards.architecture, kind) for kind in kinds]
+    networks += [(CUSTOM_CNN, kind) for kind in (("image",) if kinds == ("metadata",) else kinds)]
+    return reduce(merge, (network_settings(*network) for network in networks))
 
 
 def study_recipe(run):

@@ -13,6 +13,7 @@ if __name__ == "__main__":  # processes that judge runs beside this one read the
         grid=snakemake.input.grid,
         encoders=snakemake.input.encoders,
         timing=snakemake.input.timing,
+        machines=snakemake.input.machines,
         entrants=snakemake.input.entrants,
         runs=snakemake.params.runs,
         output=snakemake.output[0],

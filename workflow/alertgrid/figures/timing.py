@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ..timed import one_measurement
 from .style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -33,11 +34,11 @@ _STEP = 1.18  # factor between the marks of one network
 
 def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
     """One figure per device: accuracy against throughput and memory, mark size by parameters."""
-    timing = need(tables, "timing", (*_KEY, "batch", "throughput", "peak_memory_mb", "parameters"))
+    timing = need(tables, "timing", ("job", *_KEY, "batch", "throughput", "memory_mb", "parameters"))
     columns = ("cell", "architecture", "inputs", "pretraining", "stamps", "labels", "metric", "estimate", "fraction")
     scores = need(tables, "performance", columns)
     metric = choose_metrics(scores, metrics)[0]
-    # ASSUME: leaving stamps out changes the first layer only, so cost is shown for networks that see all of them.
+    # Networks are timed with three cutouts (see `subjects`), so cost is shown for those that see all of them.
     fair = (scores["metric"] == metric) & (scores["labels"] != "permuted") & scores["stamps"].isin(["all", ""])
     joined = largest(scores[fair]).merge(best_batch(timing), on=["architecture", "inputs"])
     if joined.empty:
@@ -50,17 +51,9 @@ def accuracy_cost(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) ->
             yield Drawing(f"accuracy_cost_{name}", page, title, caption, column)
 
 
-def merge_repeats(timing: pd.DataFrame) -> pd.DataFrame:
-    """One row per network, device, way and batch: medians, since the custom CNN is measured again in every job."""
-    keys = [*_KEY, "batch"]
-    ends = {"throughput_low": "min", "throughput_high": "max"}
-    numbers = timing.select_dtypes("number").columns.difference(keys)
-    return timing.groupby(keys, sort=False).agg({name: ends.get(name, "median") for name in numbers}).reset_index()
-
-
 def best_batch(timing: pd.DataFrame) -> pd.DataFrame:
     """Row of the highest throughput of each network and device, fp32 and eager where that was measured."""
-    timing = merge_repeats(timing)
+    timing = one_measurement(timing)
     plain = timing[(timing["precision"] == "fp32") & (timing["mode"] == "eager")]
     timing = plain if len(plain) else timing
     best = timing.groupby(["architecture", "inputs", "device"], sort=False)["throughput"].idxmax().dropna()
@@ -69,8 +62,8 @@ def best_batch(timing: pd.DataFrame) -> pd.DataFrame:
 
 def _cost_panels(table: pd.DataFrame, metric: str, narrow: bool):
     """Throughput on the left, memory on the right; in one column above and below."""
-    memory = int(table["peak_memory_mb"].notna().any())
-    panels = [("throughput", "Throughput (alerts/s)")] + [("peak_memory_mb", "Peak memory (MB)")] * memory
+    memory = int(table["memory_mb"].notna().any())
+    panels = [("throughput", "Throughput (alerts/s)")] + [("memory_mb", "Memory (MiB)")] * memory
     colours = colour_map(sorted(set(table["architecture"])))
     markers = marker_map(dict.fromkeys(table["pretraining"]))
     figure = new_figure(COLUMN_WIDTH, 1.0 + 2.1 * len(panels)) if narrow else new_figure(PAGE_WIDTH, 2.9)
@@ -85,8 +78,10 @@ def _cost_panels(table: pd.DataFrame, metric: str, narrow: bool):
         axes.set_ylabel(metric_title(metric))
     entries = [handle(name, color=colour, marker="o") for name, colour in colours.items()]
     entries += [handle(f"pre-training: {name}", color="0.3", marker=mark) for name, mark in markers.items()]
-    entries.append(handle("image only", color="0.3", marker="o"))
-    entries.append(handle("with metadata", color="0.3", marker="o", markerfacecolor="white"))
+    looks = {"image only": {}, "with metadata": {"markerfacecolor": "white"}}
+    image = table["inputs"] == "image"
+    shown = [name for name, drawn in zip(looks, (image, ~image), strict=True) if drawn.any()]
+    entries += [handle(name, color="0.3", marker="o", **looks[name]) for name in shown]
     figure.legend(handles=entries, loc="outside lower center", ncols=2 if narrow else 4)
     return figure
 
@@ -133,20 +128,20 @@ def _cost_caption(table: pd.DataFrame, metric: str) -> str:
     row = table.iloc[0]
     parameters = table["parameters"] / 1e6
     return (
-        f"{metric_title(metric)} at the largest training fraction against throughput and peak memory on "
-        f"{row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). Area of a mark: "
-        f"parameters, {parameters.min():.2g} to {parameters.max():.2g} million; marks of one network, which cost the "
-        "same, are set side by side. Bars: "
+        f"{metric_title(metric)} at the largest training fraction against throughput and memory (weights, and peak of "
+        f"a call) on {row['device']} ({row['precision']}, {row['mode']}, each network at its fastest batch). "
+        f"Area of a mark: parameters, {parameters.min():.2g} to {parameters.max():.2g} million; "
+        "marks of one network, which cost the same, are set side by side. Bars: "
         f"{interval_words(table)}; {sample_words(table)}."
     )
 
 
 def throughput(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
     """Throughput against the batch: one panel per device, colour for architecture, line for precision and mode."""
-    table = need(tables, "timing", (*_KEY, "batch", "throughput"))
+    table = need(tables, "timing", ("job", *_KEY, "batch", "throughput"))
     inputs = "image" if (table["inputs"] == "image").any() else table["inputs"].iloc[0]
     table = table[table["inputs"] == inputs]
-    table = merge_repeats(table).assign(way=lambda rows: rows["precision"] + ", " + rows["mode"])
+    table = one_measurement(table).assign(way=lambda rows: rows["precision"] + ", " + rows["mode"])
     devices = list(dict.fromkeys(table["device"]))
     colours = colour_map(sorted(set(table["architecture"])))
     lines = line_map(dict.fromkeys(table["way"]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ..figures.words import METRICS, choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
-from .costs import FRACTION, cost, inference
+from .costs import FRACTION, cost, inference, machines
 from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
@@ -247,7 +247,8 @@ def _multiplier(tables: Tables) -> View | None:
 def _timing(tables: Tables, metrics: Sequence[str]) -> Section:
     """Cost of a score and of a training."""
     intro = "What a score costs, measured with warm-up and repeats; and what the trainings cost."
-    return _section("timing", "Timing", intro, inference(tables.get("timing")), cost(tables.get("training_cost")))
+    views = inference(tables.get("timing")), machines(tables.get("machines")), cost(tables.get("training_cost"))
+    return _section("timing", "Timing", intro, *views)
 
 
 def _calibration(tables: Tables, metrics: Sequence[str]) -> Section:

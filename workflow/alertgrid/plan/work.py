@@ -20,8 +20,8 @@ from .sizes import count_images
 
 # Frozen fusion embeds each training alert once in each of the eight symmetries of a square, if it augments.
 FUSION_VIEWS = 8
-# A timing calls each of two networks 3 times for the memory, beside the calls to warm up and to measure.
-NETWORKS_TIMED, MEMORY_CALLS = 2, 3
+# A timing measures two networks; two of the calls before it find out the memory, and one comes before those at least.
+NETWORKS_TIMED, FEWEST_BEFORE = 2, 3
 # The order in which tasks wait for one another.
 STAGES = ("pretrain", "tune", "score", "time", "train", "fuse")
 
@@ -174,17 +174,18 @@ def trials(settings: Mapping[str, Any], grid: pd.DataFrame, alerts: Mapping[str,
 
 
 def timings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:
-    """Timings of inference.
+    """Timings of inference, one a network.
 
-    ASSUME: the custom CNN, timed beside each network, costs as much as it. Compiling is not counted.
+    ASSUME: the custom CNN, timed beside each network, costs as much as it. Compiling is not counted, nor is the CPU
+    that is timed in the same job as a GPU.
     """
     sweep = Sweep.of(settings["timing"])
-    calls = MEMORY_CALLS + sweep.warmup + sweep.repeats
+    calls = max(sweep.warmup, FEWEST_BEFORE) + sweep.repeats
     scored = NETWORKS_TIMED * calls * len(sweep.precisions) * len(sweep.modes) * sum(sweep.batches)
-    for architecture in settings["grid"]["architectures"]:
-        if architecture in set(grid["architecture"]):
-            run = f"timing/{architecture}"
-            yield Task(run, run, run, "time", _network(settings, architecture), scored=scored)
+    for architecture, inputs in grid[["architecture", "inputs"]].drop_duplicates().itertuples(index=False):
+        run, network = f"timing/{architecture}-{inputs}", _network(settings, architecture)
+        embedded = scored if inputs == "fusion" else 0.0
+        yield Task(run, run, run, "time", network, inputs, scored=scored, embedded=embedded)
 
 
 def entrants(settings: Mapping[str, Any], alerts: Mapping[str, int]) -> Iterator[Task]:

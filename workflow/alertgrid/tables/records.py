@@ -80,6 +80,15 @@ def read_entrant(predictions: str | Path) -> pd.DataFrame:
     return pd.DataFrame([flat]).reindex(columns=list(SCHEMAS["entrants"]))
 
 
+def read_machines(path: str | Path) -> pd.DataFrame:
+    """Rows of machines.csv, one a device, from the JSON that a timing job left; the file has the job's name."""
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(machine, dict) for machine in found.values()):
+        raise ValueError("not a JSON object of devices")
+    rows = [{"job": Path(path).stem, **machine} for machine in found.values()]
+    return pd.DataFrame(rows).reindex(columns=list(SCHEMAS["machines"]))
+
+
 def missing_table(problems: Sequence[tuple[str, str]], grid: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """missing.csv: one row per run, pre-training, search or input of the report, with all that is wrong with it.
 

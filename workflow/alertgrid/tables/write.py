@@ -38,6 +38,7 @@ def write_tables(
     dataset: str | Path | None = None,
     refused: str | Path | None = None,
     timing: Sequence[str | Path] = (),
+    machines: Sequence[str | Path] = (),
     encoders: Sequence[str | Path] = (),
     entrants: Sequence[str | Path] = (),
     **settings: Any,
@@ -52,8 +53,8 @@ def write_tables(
         catalogue.h5, grid.csv, the folder that holds the runs, and the folder of the tables (LaTeX in `latex/` below).
     dataset, refused : path, optional
         dataset.h5 (for missing metadata) and refused.csv.
-    timing, encoders : sequences of paths
-        CSV files of `timing`, and scores.csv of the encoder folders that the study trained (history.csv and
+    timing, machines, encoders : sequences of paths
+        CSV and JSON files of `timing`, and scores.csv of the encoder folders that the study trained (history.csv and
         manifest.json lie beside).
     entrants : sequence of paths
         predictions.h5 of published models, in folders named as the entrants are, with run.json beside it.
@@ -75,7 +76,9 @@ def write_tables(
     published, unread = read_all(entrants, "entrants", records.read_entrant)
     pretrained, lost = _pretrained(encoders, tables["runs"])
     tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges) | pretrained | {"entrants": published}
-    tables["missing"] = records.missing_table(problems + lost + unread, table, Path(grid).parent)
+    timed_on, unknown = read_all(machines, "machines", records.read_machines)
+    tables["missing"] = records.missing_table(problems + lost + unread + unknown, table, Path(grid).parent)
+    tables["machines"] = timed_on
     return _write(tables, Path(output))
 
 

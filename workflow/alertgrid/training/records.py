@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save
 
+from .. import nvidia
 from ..errors import StudyError
 from ..files import atomic_path, read_json, write_csv
 from .hardware import device_name
@@ -103,17 +104,8 @@ def hardware(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         found["cuda"] = torch.version.cuda
         found["gpu_memory_bytes"] = torch.cuda.get_device_properties(device).total_memory
-        found["driver"] = _driver()
+        found["driver"] = nvidia.known(device, ["driver_version"]).get("driver_version", "unknown")
     return found
-
-
-def _driver() -> str:
-    """Version of the GPU driver."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split()[0]
-    except (OSError, subprocess.SubprocessError, IndexError):
-        return "unknown"
 
 
 def finite_or_none(value: float) -> float | None:
