@@ -88,22 +88,30 @@ def test_a_study_that_is_finished_with_its_encoders_and_timings_is_never_refused
 def test_the_full_study_needs_at_most_60_jobs_with_a_gpu():
     settings = settings_of("btsbot")
     runs = training_grid(settings)
-    assert len(runs) == 375
+    assert len(runs) == 400
+    assert runs["pack"].nunique() == 51
     assert work_of(settings, ALERTS)["job"].nunique() == 58
-    # No job trains more than two networks with all objects, nor more than one that takes hours.
-    trained = runs[runs["inputs"] == "image"].groupby("pack")["fraction"].sum()
-    assert trained.max() <= 2
-    assert trained[trained.index.str.contains("maxvit_tiny")].max() == 1
+    # No job trains more than two networks with all objects (four, if they take minutes), nor two that take hours.
+    trained = runs[runs["inputs"] == "image"].groupby(["architecture", "pack"])["fraction"].sum()
+    assert trained.groupby("architecture").max().to_dict() == {"btsbot_cnn": 4, "convnext_pico": 2, "maxvit_tiny": 1}
 
 
-@pytest.mark.parametrize("study", ["demo", "ztf"])
-def test_a_laptop_trains_long_runs_alone_and_short_ones_together(study):
+def test_the_difference_image_is_left_out_of_the_custom_cnn_alone():
+    for study in ("ztf", "btsbot"):
+        grid = training_grid(settings_of(study))
+        blind = set(grid["cell"][grid["stamps"] == "science_template"])
+        assert blind == {"btsbot_cnn-none-image-science_template"}
+        assert set(grid.query("stamps == 'science_template'")["fraction"]) == set(grid["fraction"])
+
+
+@pytest.mark.parametrize(("study", "jobs", "alone"), [("demo", 21, 9), ("ztf", 25, 12)])
+def test_a_laptop_trains_long_runs_alone_and_short_ones_together(study, jobs, alone):
     packs = training_grid(settings_of(study)).groupby("pack")
     sizes = packs.size()
-    assert len(sizes) == 21
+    assert len(sizes) == jobs
     assert sizes["train_metadata_net-none-metadata_0"] == 6
     assert sizes["train_metadata_net-none-metadata-permuted_0"] == 8
     whole = packs["fraction"].max()[lambda most: most == 1].index
-    images = [pack for pack in whole if "-image_" in pack]
-    assert len(images) == 9
+    images = [pack for pack in whole if "-image" in pack]
+    assert len(images) == alone
     assert sizes[images].eq(1).all()
