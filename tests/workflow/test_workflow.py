@@ -43,7 +43,7 @@ def test_the_plan_counts_every_run(fresh):
     assert planned["train"] == 8
     assert planned["fuse"] == 6
     assert planned["pretrain"] == 1
-    assert planned["time_inference"] == 2
+    assert planned["time_inference"] == 5
 
 
 def test_the_toy_study_ends_with_a_report_and_a_check(finished):
@@ -142,6 +142,18 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished):
     assert planned.pop("fuse") == 6
     assert set(planned) == REPORTED
     assert finished.planned() == {}
+
+
+def test_a_changed_head_of_the_fusions_times_fusions_alone(finished):
+    before = "head: {widths: [16], dropout: 0.1}"
+    after = f"{before}\n      fusion: {{dropout: 0.2}}"
+    finished.edit("config.yaml", before, after)
+    try:
+        planned = finished.planned()
+    finally:
+        finished.edit("config.yaml", after, before)
+    assert (planned.pop("fuse"), planned.pop("time_inference")) == (6, 2)
+    assert set(planned) == REPORTED
 
 
 def test_a_new_seed_trains_only_its_own_runs(finished):
