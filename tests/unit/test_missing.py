@@ -42,6 +42,11 @@ def test_a_failed_run_is_listed_with_its_reason_and_log(study):
     assert set(found["what"]) == {"run"}
 
 
+def test_a_run_whose_files_went_with_those_of_another_run_is_no_failure(study):
+    write_json(study / "checkpoints" / WAITING / "finished" / "run.json", {"epochs": 4, "wall_seconds": 9.0})
+    assert "the next start brings them back" in listed(study).loc[WAITING, "reason"]
+
+
 def test_a_failed_pretraining_is_listed_too(study):
     write_text(study / "logs" / "pretrain" / "convnext_pico-galaxies.log", "OSError: no space left\n")
     row = listed(study).loc["encoders/convnext_pico-galaxies"]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..files import read_json
+from ..grid import RUN_FILES
 from ..status import ENCODERS, SEARCHES, RunStatus, study_status
 from .dictionary import SCHEMAS
 
@@ -107,8 +108,10 @@ def missing_table(problems: Sequence[tuple[str, str]], grid: pd.DataFrame, folde
     table = pd.DataFrame(problems, columns=["run", "reason"])
     table = table.groupby("run", sort=False)["reason"].agg("; ".join).reset_index()
     table["what"] = table["run"].isin(set(grid["run"])).map({True: "run", False: "input"})
-    asked = [run for run in table["run"][table["what"] == "run"] if not (folder / "runs" / run / "run.json").exists()]
-    states = [status for status in study_status(folder, runs=asked) if status.state != "done"] if asked else []
+    runs = table["run"][table["what"] == "run"]
+    asked = [run for run in runs if not any((folder / "runs" / run / name).exists() for name in RUN_FILES)]
+    states = study_status(folder, runs=asked) if asked else []
+    states = [status for status in states if status.run in asked or status.state != "done"]
     told = [(status.run, _stands(status), _kind(status), status.log) for status in states]
     known = pd.DataFrame(told, columns=["run", "reason", "what", "log"])
     return pd.concat([known, table[~table["run"].isin(known["run"])]], ignore_index=True)
@@ -121,9 +124,11 @@ def _kind(status: RunStatus) -> str:
 
 
 def _stands(status: RunStatus) -> str:
-    """How a run that is not done stands, in words."""
+    """How a run without its record stands, in words."""
     if status.state == "waiting":
         return "has not started"
+    if status.state == "done":
+        return "was trained, and its files were removed with those of another run: the next start brings them back"
     unit = "trial" if _kind(status) == "search" else "epoch"
     done = f"{status.state} after {unit} {status.epoch}" if status.epoch else status.state
     return f"{done}: {status.message}" if status.message else done
