@@ -4,7 +4,7 @@
 rule build_dataset:
     """Read, check and store the alerts of the study."""
     input:
-        source_files,
+        lambda wildcards: source_files(SETTINGS["data"]),
     output:
         dataset="<study>/dataset.h5",
         refused="<study>/refused.csv",

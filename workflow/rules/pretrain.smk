@@ -74,7 +74,7 @@ rule fetch_encoder:
 rule import_encoder:
     """Take over local weights, if they are those of this encoder."""
     input:
-        local_files,
+        lambda wildcards: weight_files(local_weights(wildcards)),
     output:
         multiext("<study>/encoders/{architecture}-{pretraining}/", *ENCODER_FILES),
     log:

@@ -1,4 +1,4 @@
-# What the report is made with besides numbers: templates, facts that no run knows, and captions for Snakemake's own.
+# What the report stands on besides runs, its templates, facts that no run knows, and captions for Snakemake's own.
 
 
 def templates(*names):
@@ -21,6 +21,23 @@ FACTS = {
     "commands": f"README.md; this study: snakemake --config study={config['study']}",
     "licence": "MIT (LICENSE), for the code and for the weights that it trains",
 }
+
+
+def wanted(paths):
+    """What the tables stand on: all of these files, or in a partial report those that exist."""
+    return [path for path in paths if Path(path).exists()] if PARTIAL else list(paths)
+
+
+def encoder_scores(wildcards):
+    """Own validation scores of the encoders that were trained here, and that runs or other encoders start from."""
+    needed = encoders_needed(GRID, SETTINGS["pretraining"])
+    names = ["-".join(encoder) for encoder in needed if encoder[1] in TRAINED]
+    return wanted(f"{FOLDER}/encoders/{name}/scores.csv" for name in names)
+
+
+def finished_entrants(wildcards):
+    """Predictions of the published models that are entered."""
+    return wanted(f"{FOLDER}/entrants/{name}/predictions.h5" for name in SETTINGS["entrants"])
 
 
 # Tables that Snakemake's own report carries; the long ones stay in the results.
