@@ -38,6 +38,12 @@ def test_the_report_names_the_licence_of_the_project():
     assert f'"licence": "{name} (LICENSE)' in (ROOT / "workflow/rules/shown.smk").read_text()
 
 
+def test_every_file_that_texts_are_made_with_is_an_input_of_its_rule():
+    report, rules = ROOT / "workflow/report", "".join(path.read_text() for path in RULES)
+    made_with = {str(path.relative_to(report)) for path in report.rglob("*") if path.suffix in (".j2", ".css", ".js")}
+    assert {name for name in made_with if f'"{name}"' not in rules} == {"compare.html.j2"}, "made by no rule"
+
+
 def imported(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):

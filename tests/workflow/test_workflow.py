@@ -178,8 +178,6 @@ def test_a_new_seed_trains_only_its_own_runs(finished):
         ("splits.py", {"split", "train", "fuse", "predict_entrant"} | REPORTED),
         ("published.py", {"predict_entrant"} | REPORTED),
         ("errors.py", set()),
-        ("../report/card.md.j2", {"write_cards"}),
-        ("../report/vendor/sortable.min.js", {"write_page"}),
     ],
 )
 def test_a_changed_module_reruns_what_uses_it(finished, module, expected):

@@ -76,14 +76,10 @@ def write_comparison(
         A folder holds no finished study, the two have no cell in common, or a metric is unknown.
     """
     choices, output = choices or Choices(), Path(output)
-    for metric in metrics:
-        if metric not in METRICS:
-            raise StudyError("--metric", repr(metric), f"any of {', '.join(METRICS)}", "correct its name")
+    _refuse_unknown(metrics)
     options = Options((), choices.threshold, (), choices.bins, choices.level)
-    studies = [
-        judge_study(path, name, options, choices.external, workers)
-        for path, name in zip((before, after), names, strict=True)
-    ]
+    named = zip((before, after), names, strict=True)
+    studies = [judge_study(path, name, options, choices.external, workers) for path, name in named]
     tables = compared_tables(*studies, choices)
     for name, frame in tables.items():
         write_csv(output / f"{name}.csv", frame)
@@ -91,6 +87,13 @@ def write_comparison(
     write_text(output / "comparison.md", text(tables, names, reason, metrics))
     page.write(output / "index.html", tables, studies, reason, metrics)
     return tables
+
+
+def _refuse_unknown(metrics: Sequence[str]) -> None:
+    """Raise unless every metric is one that runs are judged by."""
+    for metric in metrics:
+        if metric not in METRICS:
+            raise StudyError("--metric", repr(metric), f"any of {', '.join(METRICS)}", "correct its name")
 
 
 def compared_tables(before: Judged, after: Judged, choices: Choices) -> dict[str, pd.DataFrame]:
