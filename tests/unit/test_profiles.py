@@ -103,6 +103,13 @@ def test_long_rules_are_warned_before_the_time_limit(name):
 
 
 @pytest.mark.parametrize("name", SLURM)
+def test_timings_alone_have_a_node_to_themselves(name):
+    extras = {rule: asked.get("slurm_extra", "") for rule, asked in load(name)["set-resources"].items()}
+    assert [rule for rule, extra in extras.items() if "--exclusive" in extra] == ["time_inference"]
+    assert "--open-mode=append" in extras["time_inference"]
+
+
+@pytest.mark.parametrize("name", SLURM)
 def test_trials_of_a_search_ask_for_what_trainings_ask(name):
     resources = load(name)["set-resources"]
     request = "gpu" if name == "slurm-gpus" else "gres"
