@@ -19,7 +19,7 @@ from ..columns import SPLITS
 from ..figures import read_tables
 from ..figures.words import PRIMARY
 from ..files import read_json, write_text
-from . import provenance, sections
+from . import absent, provenance, sections
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 _INLINED = {"css": "page.css", "sorter": "vendor/sortable.min.js", "keyboard": "vendor/sortable.a11y.min.js"}
@@ -99,9 +99,9 @@ def _content(frames: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> dict
         "headline": sections.headline(frames, metrics),
         "statements": sections.statements(frames),
         "claims": sections.claims(frames),
-        "missing": sections.missing(frames),
-        "n_lost": len(sections.lost(frames, ("run",))),
-        "unread": sections.unread(frames),
+        "missing": absent.missing(frames),
+        "n_lost": len(absent.lost(frames, ("run",))),
+        "unread": absent.unread(frames),
         "sections": sections.sections(frames, metrics),
     }
 
@@ -154,7 +154,7 @@ def _summary(frames: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
     if runs is not None and len(runs):
         items += [("cells", f"{runs['cell'].nunique():,}"), ("runs finished", f"{len(runs):,}")]
     if "missing" in frames:
-        items.append(("runs failed or missing", f"{len(sections.lost(frames, ('run',))):,}"))
+        items.append(("runs failed or missing", f"{len(absent.lost(frames, ('run',))):,}"))
     if counts is not None and {"band", "split", "n_alerts", "n_sources"} <= set(counts):
         total = counts[counts["band"] == "all"].groupby("split")[["n_alerts", "n_sources"]].sum()
         total = total.reindex([split for split in SPLITS if split in total.index])

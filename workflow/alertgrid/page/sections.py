@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -122,24 +122,6 @@ def claims(tables: Tables) -> View | None:
     if table is not None and "quantity" in table:
         table = table.assign(quantity=table["quantity"].map(_labelled), claim=table["claim"].astype(str))
     return view("claims", "What was measured for them", table, columns, note)
-
-
-def missing(tables: Tables) -> View | None:
-    """Runs, pre-trainings and searches that are not in this report, with the reason and where to read more."""
-    columns = [text("run", "run"), text("reason", "reason"), text("log", "log")]
-    return view("missing", "Failed or missing runs", lost(tables, ("run", "encoder", "search")), columns)
-
-
-def unread(tables: Tables) -> View | None:
-    """Other inputs that were missing or incomplete: timings, entrants, scores of encoders."""
-    columns = [text("input", "run"), text("reason", "reason")]
-    return view("missing", "Inputs that are missing or incomplete", lost(tables, ("input",)), columns)
-
-
-def lost(tables: Tables, kinds: Collection[str]) -> pd.DataFrame:
-    """Rows of missing.csv about these kinds of things; none where there is no such table."""
-    table = tables.get("missing")
-    return pd.DataFrame() if table is None else table[table["what"].isin(kinds)]
 
 
 def _performance(tables: Tables, metrics: Sequence[str]) -> Section:

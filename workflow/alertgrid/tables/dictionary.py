@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from .recorded import explained
+from .recorded import TABLES, explained
 
 _KEY = {
     "cell": ("", "architecture-pretraining-inputs[-stamps][-permuted]; an external entrant's name"),
@@ -259,18 +259,6 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "reason": ("", "how it stands, and the last line of its log; or what is missing or damaged"),
         "log": ("", "log of its last job"),
     },
-    "entrants": {
-        "cell": ("", "name of the entrant, a published model that was run here without training"),
-        "origin": ("", "hub repository, or local"),
-        "revision": ("", "commit of the repository"),
-        "licence": ("", "of the weights"),
-        "network": ("", "upstream's name of the network and of its encoder"),
-        "n_parameters": ("", "number of parameters"),
-        "n_alerts": ("alerts", "validation and test alerts scored"),
-        "alerts_per_second": ("1/s", "while scoring, reading included"),
-        "device": ("", "cpu or cuda"),
-        "model_hashes.pytorch_model.bin": ("", "SHA-256 of the weights"),
-    },
     "encoders": {
         "encoder": ("", "name of the encoder"),
         "architecture": _AXES["architecture"],
@@ -278,20 +266,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_METRIC,
         "value": ("that of the metric", "measured by the pre-training"),
     },
-    "encoder_history": {
-        "encoder": ("", "name of the encoder"),
-        "architecture": _AXES["architecture"],
-        "pretraining": _AXES["pretraining"],
-        "epoch": ("", "1 for the first"),
-        "step": ("", "optimizer steps so far"),
-        "learning_rate": ("", "at the end of the epoch"),
-        "train_loss": ("", "loss on the training images, which depends on what is learned from the corpus"),
-        "val_loss": ("", "the same loss on held-out images"),
-        "val_score": ("", "mean over targets of their metric (see encoders) on held-out images"),
-        "seconds": ("s", "wall time of the epoch"),
-        "images_per_second": ("1/s", "training images per second"),
-        "best": ("", "1 where the weights were kept"),
-    },
+    **TABLES,
 }
 
 

@@ -51,6 +51,35 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "target": ("", "what the encoder learned to tell from an image"),
     "n": ("images", "held-out images that the value was measured on"),
 }
+# Tables of records that are not those of runs.
+TABLES: dict[str, dict[str, tuple[str, str]]] = {
+    "entrants": {
+        "cell": ("", "name of the entrant, a published model that was run here without training"),
+        "origin": ("", "hub repository, or local"),
+        "revision": ("", "commit of the repository"),
+        "licence": ("", "of the weights"),
+        "network": ("", "upstream's name of the network and of its encoder"),
+        "n_parameters": ("", "number of parameters"),
+        "n_alerts": ("alerts", "validation and test alerts scored"),
+        "alerts_per_second": ("1/s", "while scoring, reading included"),
+        "device": ("", "cpu or cuda"),
+        "model_hashes.pytorch_model.bin": ("", "SHA-256 of the weights"),
+    },
+    "encoder_history": {
+        "encoder": ("", "name of the encoder"),
+        "architecture": COLUMNS["architecture"],
+        "pretraining": COLUMNS["pretraining"],
+        "epoch": ("", "1 for the first"),
+        "step": ("", "optimizer steps so far"),
+        "learning_rate": ("", "at the end of the epoch"),
+        "train_loss": ("", "loss on the training images, which depends on what is learned from the corpus"),
+        "val_loss": ("", "the same loss on held-out images"),
+        "val_score": ("", "mean over targets of their metric (see encoders) on held-out images"),
+        "seconds": ("s", "wall time of the epoch"),
+        "images_per_second": ("1/s", "training images per second"),
+        "best": ("", "1 where the weights were kept"),
+    },
+}
 _UNITS = {"_seconds": "s", "_bytes": "bytes", "_per_second": "1/s", "_ms": "ms", "_mb": "MiB", "_joules": "J"}
 
 

@@ -78,8 +78,7 @@ def write_tables(
     tables |= data.tables_of(rows, dataset, refused, chosen.magnitude_edges) | pretrained | {"entrants": published}
     timed_on, unknown = read_all(machines, "machines", records.read_machines)
     tables["missing"] = records.missing_table(problems + lost + unread + unknown, table, Path(grid).parent)
-    tables["machines"] = timed_on
-    return _write(tables, Path(output))
+    return _write(tables | {"machines": timed_on}, Path(output))
 
 
 def _pretrained(
