@@ -176,7 +176,7 @@ def test_a_new_seed_trains_only_its_own_runs(finished):
         ("training/recipe.py", {"pretrain", "train", "fuse"} | REPORTED),
         ("metrics.py", REPORTED),
         ("splits.py", {"split", "train", "fuse", "predict_entrant"} | REPORTED),
-        ("published.py", {"predict_entrant"} | REPORTED),
+        ("weights/published.py", {"predict_entrant"} | REPORTED),
         ("errors.py", set()),
     ],
 )
