@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import matplotlib as mpl
 import numpy as np
@@ -262,6 +263,23 @@ def test_best_run_is_chosen_on_validation(tmp_path):
     runs.assign(val_auc=np.nan).to_csv(tmp_path / "runs.csv", index=False)
     with pytest.raises(StudyError, match="no image run has finished"):
         best_run(tmp_path)
+
+
+def test_examples_are_judged_at_the_threshold_of_the_report(study, tmp_path):
+    run = {"cell": "a-none-image", "fraction": 1.0, "seed": 0}
+    pd.DataFrame([{**run, "threshold": 0.62}, {**run, "seed": 1, "threshold": 0.4}]).to_csv(
+        tmp_path / "metrics.csv", index=False
+    )
+    row = {"run": "a-none-image/f1/s0", "inputs": "image", "labels": "given", "val_auc": 0.9}
+    pd.DataFrame([row]).to_csv(tmp_path / "runs.csv", index=False)
+    folder = tmp_path / "runs" / row["run"]
+    folder.mkdir(parents=True)
+    shutil.copy(study["predictions.h5"], folder / "predictions.h5")
+    found = best_examples(study["dataset.h5"], tmp_path, tmp_path / "runs", tmp_path / "examples")
+    assert "at a threshold of 0.62" in found["figures"]["examples"]["caption"]
+    (tmp_path / "metrics.csv").write_text("cell,fraction,seed,threshold\n")
+    found = best_examples(study["dataset.h5"], tmp_path, tmp_path / "runs", tmp_path / "examples")
+    assert "no row of run a-none-image/f1/s0" in found["skipped"]["examples"]
 
 
 def test_a_report_without_runs_says_that_it_has_no_examples(tmp_path):

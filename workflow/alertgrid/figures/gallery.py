@@ -13,6 +13,7 @@ import pandas as pd
 from ..columns import BANDS, SOURCE_SETS
 from ..dataset import open_stamps, read_catalogue
 from ..errors import StudyError
+from ..grid import run_name
 from ..predictions import read_predictions
 from .sheet import Group, draw_sheet
 from .style import Drawing, Skip, house_style
@@ -223,9 +224,27 @@ def best_examples(dataset: str | Path, tables: str | Path, runs: str | Path, out
     """
     try:
         run = best_run(tables)
+        threshold = threshold_of(tables, run)
     except StudyError as reason:
         return write_drawings(output, [("gallery", "examples", partial(_leave_out, reason))])
-    return example_gallery(dataset, Path(runs) / run / "predictions.h5", output, run=run)
+    return example_gallery(dataset, Path(runs) / run / "predictions.h5", output, run=run, threshold=threshold)
+
+
+def threshold_of(tables: str | Path, run: str) -> float:
+    """Score above which the report called an alert of this run positive.
+
+    Raises
+    ------
+    StudyError
+        metrics.csv has no row of the run.
+    """
+    path = Path(tables) / "metrics.csv"
+    rows = pd.read_csv(path, usecols=["cell", "fraction", "seed", "threshold"]).drop_duplicates()
+    names = [run_name(*key) for key in rows[["cell", "fraction", "seed"]].itertuples(index=False)]
+    found = rows.loc[np.array(names, object) == run, "threshold"]
+    if found.empty:
+        raise StudyError(str(path), f"no row of run {run}", "one at least", "see missing.csv for why it was not judged")
+    return float(found.iloc[0])
 
 
 def _leave_out(reason: Exception) -> list[Drawing]:
