@@ -11,6 +11,37 @@ import pandas as pd
 from ..columns import BANDS, METADATA_COLUMNS, MISSING
 from ..dataset import read_metadata
 
+# Table -> column -> unit and meaning.
+SCHEMAS = {
+    "dataset_counts": {
+        "split": ("", "train, val, test, or empty for alerts left out"),
+        "source_set": ("", "trues, dims, vars, rejects"),
+        "label": ("", "1: bright transient"),
+        "band": ("", "filter; all for their sum"),
+        "n_alerts": ("alerts", "number"),
+        "n_sources": ("sources", "number"),
+    },
+    "dataset_missing": {
+        "column": ("", "catalogue column, or metadata."),
+        "n_missing": ("alerts", "without a value, sentinels included"),
+        "fraction_missing": ("", "of all alerts"),
+        "n_sentinel": ("alerts", "with ZTF's own -999"),
+    },
+    "dataset_magnitudes": {
+        "split": ("", "train, val, test, or empty for alerts left out"),
+        "source_set": ("", "trues, dims, vars, rejects"),
+        "mag_low": ("mag", "lower edge of the bin in magpsf"),
+        "mag_high": ("mag", "upper edge of the bin in magpsf"),
+        "n_alerts": ("alerts", "in the bin"),
+    },
+    "dataset_refused": {
+        "reason": ("", "why alerts were not taken"),
+        "n_alerts": ("alerts", "number"),
+        "first_file": ("", "file of the first of them"),
+        "first_row": ("", "row of the first of them"),
+    },
+}
+
 
 def tables_of(
     catalogue: pd.DataFrame, dataset: str | Path | None, refused: str | Path | None, edges: Sequence[float]

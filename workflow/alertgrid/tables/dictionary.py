@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from . import strata
+from .data import SCHEMAS as DATA
 from .recorded import TABLES, explained
 
 _KEY = {
@@ -226,33 +228,8 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         "n_energy": ("", "runs that could read their energy; resumed ones cannot"),
         "energy_of": ("", "counters that were read"),
     },
-    "dataset_counts": {
-        "split": ("", "train, val, test, or empty for alerts left out"),
-        "source_set": ("", "trues, dims, vars, rejects"),
-        "label": ("", "1: bright transient"),
-        "band": ("", "filter; all for their sum"),
-        "n_alerts": ("alerts", "number"),
-        "n_sources": ("sources", "number"),
-    },
-    "dataset_missing": {
-        "column": ("", "catalogue column, or metadata."),
-        "n_missing": ("alerts", "without a value, sentinels included"),
-        "fraction_missing": ("", "of all alerts"),
-        "n_sentinel": ("alerts", "with ZTF's own -999"),
-    },
-    "dataset_magnitudes": {
-        "split": ("", "train, val, test, or empty for alerts left out"),
-        "source_set": ("", "trues, dims, vars, rejects"),
-        "mag_low": ("mag", "lower edge of the bin in magpsf"),
-        "mag_high": ("mag", "upper edge of the bin in magpsf"),
-        "n_alerts": ("alerts", "in the bin"),
-    },
-    "dataset_refused": {
-        "reason": ("", "why alerts were not taken"),
-        "n_alerts": ("alerts", "number"),
-        "first_file": ("", "file of the first of them"),
-        "first_row": ("", "row of the first of them"),
-    },
+    **DATA,
+    **strata.SCHEMAS,
     "missing": {
         "run": ("", "run, pre-training (encoders/), search of settings (tuning/), or input of the report"),
         "what": ("", "run, encoder, search or input"),

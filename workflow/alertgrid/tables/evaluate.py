@@ -15,6 +15,7 @@ from ..metrics import METRICS, choose_threshold, influences, stratified, undefin
 from ..policies import FIGURES, Figure, Policy, apply_policy, figures, magnitude_bins
 from ..predictions import read_predictions
 from ..ranking import Ranking
+from .strata import Seeds, score_rows, strata_rows, support
 from .testset import Families, Incomplete, Part, TestSet, count_strata
 
 Row = tuple
@@ -35,7 +36,8 @@ class Options:
 class Entrant:
     """One cell at one fraction: run folders by seed; or an external entrant: its column of the catalogue or folder.
 
-    `fixed` says that no seed was drawn, so that intervals stand on the test sources alone.
+    `fixed` says that no seed was drawn, so that intervals stand on the test sources alone; `by_stratum`, that strata
+    get intervals too (of a cell, the largest fraction alone).
     """
 
     cell: str
@@ -43,6 +45,7 @@ class Entrant:
     runs: Mapping[int, Path] = field(default_factory=dict)
     column: str = ""
     fixed: bool = False
+    by_stratum: bool = True
 
 
 @dataclass
@@ -55,6 +58,8 @@ class CellResult:
     metrics: list[Row] = field(default_factory=list)
     policies: list[Row] = field(default_factory=list)
     calibration: list[Row] = field(default_factory=list)
+    strata: list[Row] = field(default_factory=list)
+    magnitude_scores: list[Row] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     n_alerts: int = 0
     n_sources: int = 0
@@ -80,15 +85,12 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
     if scored.all():
         result.policies = policy_rows(entrant, [test for _, test in scores.values()], tests, options)
     result.calibration = calibration_rows(entrant, [test for _, test in scores.values()], tests.test, options.bins)
+    if entrant.by_stratum:
+        seeds = Seeds([test for _, test in scores.values()], [run.threshold for run in judged.values()], entrant.fixed)
+        key = (entrant.cell, entrant.fraction)
+        result.strata = strata_rows(key, seeds, tests, options.bins, options.level)
+        result.magnitude_scores = score_rows(key, seeds, tests)
     return result
-
-
-def support(metric: str, classes: np.ndarray) -> int:
-    """Number of test sources a metric rests on: of the class it is about, of the rarer one where it needs both."""
-    positive, total = int(classes.sum()), len(classes)
-    own = {"accuracy_1": positive, "recall": positive, "accuracy_0": total - positive}
-    own |= dict.fromkeys(("accuracy", "brier", "ece"), total)
-    return own.get(metric, min(positive, total - positive))
 
 
 def _scores(entrant: Entrant, tests: TestSet, result: CellResult):
@@ -124,6 +126,7 @@ def _parts(tests: TestSet) -> tuple[tuple[str, Part], ...]:
 class _Judged:
     values: dict[str, float]
     influence: dict[str, np.ndarray]
+    threshold: float
 
 
 def _judge(seed: int, pair, tests: TestSet, options: Options, result: CellResult) -> _Judged:
@@ -136,7 +139,7 @@ def _judge(seed: int, pair, tests: TestSet, options: Options, result: CellResult
     _metric_rows(result, (seed, "test"), scored, (threshold, options.bins))
     size = len(tests.classes)
     values, rows = influences(scored.label, scored.score, scored.source, size, threshold, options.bins, scored.ranking)
-    return _Judged(values, rows)
+    return _Judged(values, rows, threshold)
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,10 @@ def read_grid(path: str | Path) -> pd.DataFrame:
 
 def entrants_of(grid: pd.DataFrame, runs: Path) -> list[Entrant]:
     """Cells of the grid at each fraction."""
-    found = []
+    found, largest = [], grid.groupby("cell")["fraction"].max()
     for (cell, fraction), part in grid.groupby(["cell", "fraction"], sort=False):
         folders = {int(seed): runs / run for seed, run in zip(part["seed"], part["run"], strict=True)}
-        found.append(Entrant(cell, float(fraction), folders))
+        found.append(Entrant(cell, float(fraction), folders, by_stratum=float(fraction) == largest[cell]))
     return found
 
 
@@ -193,10 +193,10 @@ def evaluate_all(entrants: Sequence[Entrant], tests: TestSet, options: Options, 
 
 
 def _judged_tables(results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
-    """metrics, policies and calibration of all entrants."""
+    """Tables that need no comparison between entrants."""
     return {
         name: pd.DataFrame([row for result in results for row in getattr(result, name)], columns=list(SCHEMAS[name]))
-        for name in ("metrics", "policies", "calibration")
+        for name in ("metrics", "policies", "calibration", "strata", "magnitude_scores")
     }
 
 
