@@ -126,6 +126,30 @@ def calibration() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def strata() -> pd.DataFrame:
+    names = ["band=g", "band=r", *(f"set={name}" for name in SOURCE_SETS)]
+    names += [f"mag={low:.2f}-{low + 0.25:.2f}" for low in np.arange(17, 20, 0.25)]
+    rows = []
+    for cell, (i, stratum), metric in product(CELLS, enumerate(names), ("roc_auc", "accuracy")):
+        value = CELLS[cell][0] - 0.01 * i
+        rows.append(
+            (cell, 1.0, stratum, metric, value, value - 0.05, min(value + 0.05, 1), 0.95, "bootstrap", 3, 40, 90)
+        )
+    names = ["cell", "fraction", "stratum", "metric", "estimate", "low", "high", "level", "method"]
+    return pd.DataFrame(rows, columns=[*names, "n_seeds", "n_sources", "n_alerts"])
+
+
+def magnitude_scores() -> pd.DataFrame:
+    rows = []
+    for cell, low, label in product(CELLS, np.arange(17, 20, 0.25), (0, 1)):
+        score = 0.5 + (label - 0.5) * (CELLS[cell][0] - 0.1 * (low - 17))
+        rows.append(
+            (cell, 1.0, f"mag={low:.2f}-{low + 0.25:.2f}", label, score - 0.1, score, score + 0.1, score, 3, 20, 45)
+        )
+    names = ["cell", "fraction", "stratum", "label", "score_low", "score", "score_high", "called_positive"]
+    return pd.DataFrame(rows, columns=[*names, "n_seeds", "n_sources", "n_alerts"])
+
+
 def claims() -> pd.DataFrame:
     rows = [
         (
@@ -251,8 +275,8 @@ def dataset_missing() -> pd.DataFrame:
 TABLES = {
     maker.__name__: maker
     for maker in (
-        performance, differences, efficiency, multiplier, policies, calibration, claims, runs, history, timing,
-        machines, training_cost, missing, dataset_missing,
+        performance, differences, efficiency, multiplier, policies, strata, magnitude_scores, calibration, claims,
+        runs, history, timing, machines, training_cost, missing, dataset_missing,
     )
 }  # fmt: skip
 

@@ -328,7 +328,7 @@ def test_the_main_figures_come_in_both_widths(tmp_path):
         (tables / f"{name}.csv").unlink()
     found = figures.write_figures(tables, tmp_path / "figures")["figures"]
     both = {name for name, entry in found.items() if "column" in entry}
-    assert {"performance", "efficiency_roc_auc", "efficiency_average_precision"} <= both
+    assert {"performance", "efficiency_roc_auc", "efficiency_average_precision", "strata", "magnitude_scores"} <= both
     assert any(name.startswith("accuracy_cost") for name in both)
     for name in both:
         assert found[name]["width_in"] == style.PAGE_WIDTH
@@ -345,7 +345,7 @@ def test_a_small_screen_gets_the_figure_drawn_for_one_column(tmp_path):
         (tables / f"{name}.csv").unlink()
     figures.write_figures(tables, tmp_path / "figures")
     text = write_page(tmp_path / "index.html", study="x", tables=tables, figures=[tmp_path / "figures"]).read_text()
-    assert text.count('<source media="(max-width: 700px)"') == 3
+    assert text.count('<source media="(max-width: 700px)"') == 5
     assert 'href="figures/column/performance.pdf"' in text
 
 

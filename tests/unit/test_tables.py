@@ -158,6 +158,35 @@ def test_efficiency_and_multiplier_use_the_recorded_sizes(tables):
     assert set(tables["multiplier"]["status"]) <= {"reached", "at least", "not reached"}
 
 
+def test_strata_have_intervals_at_the_largest_fraction(study, tables):
+    table = tables["strata"]
+    assert set(table["fraction"]) == {1.0}
+    assert {"band=g", "set=vars", "mag=19.00-19.25"} <= set(table["stratum"])
+    cell = "convnext_pico-none-image"
+    per_run = tables["metrics"].query("cell == @cell and fraction == 1 and split == 'test' and stratum != 'all'")
+    means = per_run.groupby(["stratum", "metric"])["value"].mean()
+    own = table[table["cell"] == cell].set_index(["stratum", "metric"])
+    pd.testing.assert_series_equal(
+        own["estimate"].sort_index(), means.loc[own.index].sort_index(), check_names=False, check_index_type=False
+    )
+    accuracy = own.loc[("set=vars", "accuracy")]
+    assert accuracy["low"] < accuracy["estimate"] < accuracy["high"]
+    counts = per_run.query("seed == 0 and metric == 'accuracy'").set_index("stratum")
+    assert accuracy["n_sources"] == counts.loc["set=vars", "n_sources"]
+    assert accuracy["n_alerts"] == counts.loc["set=vars", "n_alerts"]
+
+
+def test_scores_against_magnitude_are_those_of_the_alerts(study, tables):
+    cell = "convnext_pico-none-image"
+    scores = [read_predictions(study / "runs" / cell / "f1" / f"s{seed}" / "predictions.h5") for seed in (0, 1)]
+    rows = read_catalogue(study / "catalogue.h5").merge(pd.concat(scores), on=["candid", "split"])
+    chosen = rows.query("split == 'test' and label == 1 and 18.25 <= magpsf < 18.5")["score"]
+    found = tables["magnitude_scores"].query("cell == @cell and stratum == 'mag=18.25-18.50' and label == 1").iloc[0]
+    expected = np.quantile(chosen, [0.16, 0.5, 0.84])
+    np.testing.assert_allclose(found[["score_low", "score", "score_high"]].to_numpy(float), expected)
+    assert (found["n_alerts"], found["n_seeds"]) == (len(chosen) / 2, 2)
+
+
 def test_policies_bins_and_counts(tables):
     table = tables["policies"].query("cell == 'btsbot_cnn-none-image' and fraction == 1")
     assert set(table["policy"]) == {"bts_p1", "bts_p2", "prod_p1", "prod_p2", "keen"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import calibration, curves, dataset, differences, efficiency, encoders, performance, policies, timing
+from . import calibration, curves, dataset, differences, efficiency, encoders, performance, policies, strata, timing
 from .gallery import contact_sheet, example_gallery
 from .words import PRIMARY
 from .writing import Plan, write_captions, write_drawings, write_plan
@@ -27,6 +27,8 @@ AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
 FROM_TABLES = (
     ("performance", "performance", performance.performance),
     ("performance", "differences", differences.differences),
+    ("performance", "strata", strata.strata),
+    ("performance", "magnitude_scores", strata.magnitude_scores),
     ("performance", "policy_overall", policies.policy_overall),
     ("performance", "policy_magnitude", policies.policy_magnitude),
     ("efficiency", "efficiency", efficiency.efficiency),

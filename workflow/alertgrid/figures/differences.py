@@ -109,6 +109,10 @@ def _panel(axes: Axes, table: pd.DataFrame, names: Sequence[str], fractions: Seq
         face = colour if row["p_holm"] < _alpha(table) else "white"
         look = {"color": colour, "marker": markers[row["fraction"]], "markerfacecolor": face}
         mark(axes, row["difference"], y, row["low"], row["high"], **look)
+    # Not as far as every bar: with two seeds among many rows, no difference that there can be is detectable.
+    ends = np.abs(table[["difference", "low", "high"]].to_numpy(float))
+    reach = 1.3 * max(ends[np.isfinite(ends)], default=1.0)
+    axes.set_xlim(-reach, reach)
     name_rows(axes, names)
 
 
@@ -123,5 +127,6 @@ def _caption(table: pd.DataFrame) -> str:
         f"{_SAMPLES.get(kind, 'Paired differences on the same test sources')} with {interval_words(table)}: "
         f"{sample_words(table)}. Right of zero, {greater}, {better}. Filled marks: p < {alpha:g} after Holm's "
         f"correction ({found} of {len(table)}); an interval is that of its own difference alone. Grey bars: true "
-        "differences too small for this test set to detect at the strictest step of that correction."
+        "differences too small for this test set to detect at the strictest step of that correction; they may "
+        "go on beyond the axis."
     )
