@@ -141,7 +141,7 @@ def test_further_metrics_get_a_table_of_their_own():
     table = synthetic_report.performance()
     table = pd.concat([table, table[table["metric"] == "roc_auc"].assign(metric="mcc")])
     made = {view.title: view for view in sections.sections({"performance": table}, ("roc_auc",))[0].views}
-    further = made["Further metrics at the largest fraction"]
+    further = made["Further metrics, largest fraction"]
     assert {len(row[-1].text.split(".")[1]) for row in further.rows} == {3}, "decimals stand below each other"
 
 

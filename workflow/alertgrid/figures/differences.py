@@ -111,7 +111,7 @@ def _panel(axes: Axes, table: pd.DataFrame, names: Sequence[str], fractions: Seq
         mark(axes, row["difference"], y, row["low"], row["high"], **look)
     # Not as far as every bar: with two seeds among many rows, no difference that there can be is detectable.
     ends = np.abs(table[["difference", "low", "high"]].to_numpy(float))
-    reach = 1.3 * max(ends[np.isfinite(ends)], default=1.0)
+    reach = 1.3 * max(ends[np.isfinite(ends)], default=0.0) or 1.0
     axes.set_xlim(-reach, reach)
     name_rows(axes, names)
 

@@ -143,9 +143,7 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
         columns = [text("cell", "cell"), *(plain(metric_title(metric), metric, 3) for metric in others)]
         note = _CHANCE if "ece_calibrated" in others else ""
         views.append(
-            view(
-                "performance", "Further metrics at the largest fraction", largest(rows), columns if others else [], note
-            )
+            view("performance", "Further metrics, largest fraction", largest(rows), columns if others else [], note)
         )
     intro = "One row a cell: architecture, pre-training, inputs, and the stamps seen where not all three."
     views += [_differences(tables, metrics), _policies(tables), _entrants(tables)]
