@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import synthetic_record
 import synthetic_report
 import toy_training
 from alertgrid import cards
@@ -106,7 +107,7 @@ def test_checklist_of_half_recorded_and_of_unrecorded_runs(tmp_path):
 
 def test_the_records_of_these_tests_have_the_keys_of_real_ones(tmp_path):
     real = toy_training.run_toy(toy_training.write_toy(tmp_path), tmp_path)
-    made = synthetic_report.record("btsbot_cnn-none-image", 1.0, 0)
+    made = synthetic_record.record("btsbot_cnn-none-image", {"inputs": "image"}, 1e5, 1.0, 0)
     assert set(made) <= set(real)
     assert made["input_hashes"].keys() == real["input_hashes"].keys()
     assert made["initial_weights"] == real["initial_weights"]
