@@ -227,8 +227,9 @@ def test_intervals_cover_what_they_claim(name):
         assert 0.93 <= share <= 0.97, (name, what)
 
 
-def test_simulated_truth_is_what_many_objects_show():
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "f1"])
+def test_simulated_truth_is_what_many_objects_show(metric):
     simulation = load_coverage()
     sky = simulation.Sky(sources=4000, seeds=8)
-    (found,) = simulation.study(sky, np.random.default_rng(0))
-    assert found.estimate == pytest.approx(simulation.true_auc(sky), abs=0.02)
+    (found,) = simulation.study(sky, np.random.default_rng(0), metric=metric)
+    assert found.estimate == pytest.approx(simulation.true_value(sky, metric), abs=0.02)
