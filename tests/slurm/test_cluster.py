@@ -51,7 +51,7 @@ def test_a_search_is_one_array_whose_workers_survive_preemption(tmp_path, monkey
     thread = threading.Thread(target=preempt)
     thread.start()
     search = tuning.Search(tmp_path / "search", {"training.learning_rate": {"low": 0.0, "high": 1.0}}, seed=1)
-    parameters = {"timeout_min": 5, "mem_gb": 0.5, "slurm_partition": "gpu", "slurm_gres": "gpu:1"}
+    parameters = {"timeout_min": 5, "mem_gb": 1.5, "slurm_partition": "gpu", "slurm_gres": "gpu:1"}
     study = tuning.tune(search, Valley(), trials=6, workers=2, cluster="slurm", parameters=parameters)
     thread.join()
     assert "Restarts=1" in slurm("scontrol", "show", "job", *preempted)
