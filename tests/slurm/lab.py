@@ -53,8 +53,8 @@ def small_profile(source: str, target: Path, memory_mb: int, changes: Mapping[st
     profile["default-resources"] |= {"mem_mb": 1000, "runtime": 5}
     for rule, resources in profile["set-resources"].items():
         resources |= {"mem_mb": f"{memory_mb} * attempt", "runtime": 5}
-        # Five minutes before a limit of five minutes would be at once.
-        if "signal" in resources.get("slurm_extra", ""):
+        # Five minutes before a limit of five minutes would be at once, and the only node is shared by several tests.
+        if {"--signal", "--exclusive"} & {word.split("=")[0] for word in resources.get("slurm_extra", "").split()}:
             resources["slurm_extra"] = "--open-mode=append"
         resources |= changes.get(rule, {})
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
