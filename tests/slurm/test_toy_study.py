@@ -105,4 +105,4 @@ def test_the_toy_study_on_slurm(request, tmp_path):
     assert "Restarts=0" not in slurm("scontrol", "show", "job", met[PLACES[0][0]][0])
     assert (toy.results / "report/index.html").exists()
     again = toy.run(toy.command("--dry-run"))
-    assert "Nothing to be done" in again.stderr, again.stderr[-3000:]
+    assert "Nothing to be done" in again.stdout + again.stderr, again.stdout[-3000:]

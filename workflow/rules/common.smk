@@ -67,7 +67,7 @@ def resolve():
 
 SETTINGS, GRID = resolve()
 # Networks of the grid that differ in cost, as {architecture}-{inputs}; see `subjects` for the stamps.
-NETWORKS = list(dict.fromkeys(GRID["architecture"] + "-" + GRID["inputs"]))
+NETWORKS = ["-".join(pair) for pair in GRID[["architecture", "inputs"]].drop_duplicates().to_numpy()]
 
 
 wildcard_constraints:
