@@ -7,7 +7,7 @@ import pytest
 import synthetic_record
 import synthetic_report
 import toy_training
-from alertgrid import cards
+from alertgrid.cards import write as cards
 from alertgrid.page import provenance
 from alertgrid.tables import SCHEMAS, records
 from alertgrid.tables.recorded import explained

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from alertgrid.claims import CLAIMS, COLUMNS, Rules, claims_table, verdict
+from alertgrid.claims.table import CLAIMS, COLUMNS, Rules, claims_table, verdict
 from alertgrid.comparison import Group
 from alertgrid.errors import StudyError
 from alertgrid.tables.evaluate import CellResult

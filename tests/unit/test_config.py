@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from alertgrid.claims.rules import Rules
 from alertgrid.corpora.fractals import draw_fractals
 from alertgrid.corpora.pictures import read_images
 from alertgrid.models.settings import DEFAULTS, resolve_settings
@@ -17,9 +18,8 @@ from alertgrid.sources import avro, btsbot
 from alertgrid.sources.simulation.corpus import write_corpus
 from alertgrid.sources.simulation.settings import Settings as Sky
 from alertgrid.tables.settings import ReportSettings
-from alertgrid.timing import Sweep
+from alertgrid.timing.measure import Sweep
 from alertgrid.training.recipe import NOT_IDENTITY, Recipe
-from alertgrid.verdicts import Rules
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from alertgrid import nvidia
 from alertgrid.errors import StudyError
-from alertgrid.machine import describe_machine
 from alertgrid.tables import SCHEMAS
+from alertgrid.timing.machine import describe_machine
 from alertgrid.training import hardware, records
 from alertgrid.training.interrupts import Interrupted, Watch, find_deadline
 from toy_training import CPU

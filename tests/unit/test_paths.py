@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from alertgrid import paths
 from alertgrid.errors import StudyError
+from alertgrid.settings import paths
 
 
 def test_paths_are_filled_in_and_must_exist(tmp_path, monkeypatch):

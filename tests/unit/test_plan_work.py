@@ -9,7 +9,7 @@ from alertgrid.errors import StudyError
 from alertgrid.files import write_json, write_text
 from alertgrid.plan import sizes, work
 from alertgrid.plan.jobs import DATA, REPORT, other_jobs
-from alertgrid.settings import resolve_study
+from alertgrid.settings.study import resolve_study
 from alertgrid.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from alertgrid.encoders import ENCODERS
 from alertgrid.errors import StudyError
 from alertgrid.grid import expand_grid
 from alertgrid.models.settings import resolve_settings
-from alertgrid.settings import resolve_study
-from alertgrid.vocabulary import unused_keys
+from alertgrid.settings.study import resolve_study
+from alertgrid.settings.vocabulary import unused_keys
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from alertgrid.errors import StudyError
 from alertgrid.grid import expand_grid
-from alertgrid.settings import resolve_study
+from alertgrid.settings.study import resolve_study
 from alertgrid.training.tuned import apply_best
 from alertgrid.tuning.search_space import check_tuning, searched_cells
 

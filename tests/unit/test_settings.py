@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from alertgrid.errors import StudyError
-from alertgrid.settings import expand_path, merge, override, resolve_study
+from alertgrid.settings.study import expand_path, merge, override, resolve_study
 
 ROOT = Path(__file__).parents[2]
 

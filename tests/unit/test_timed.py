@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from alertgrid.timed import beside_custom, coverage, is_subject, median_interval, one_measurement
+from alertgrid.timing.results import beside_custom, coverage, is_subject, median_interval, one_measurement
 from scipy import stats
 
 SETTING = {"device": "box", "precision": "fp32", "mode": "eager"}

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from alertgrid import stopwatch, timing
 from alertgrid.errors import StudyError
 from alertgrid.files import read_json
 from alertgrid.tables import SCHEMAS
 from alertgrid.tables.records import read_machines
+from alertgrid.timing import measure as timing
+from alertgrid.timing import stopwatch
 
 CPU = torch.device("cpu")
 SMALL = {"batches": (4, 1), "repeats": 3, "warmup": 1, "max_seconds": 1.0, "threads": 1}

@@ -16,7 +16,7 @@ import pandas as pd
 from .columns import STAMP_SETS
 from .encoders import ENCODERS, encoder_spec
 from .errors import StudyError
-from .words import ALL, PERMUTED, fits, suggestion
+from .settings.words import ALL, PERMUTED, fits, suggestion
 
 COLUMNS = (
     "run", "cell", "architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw",

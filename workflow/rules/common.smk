@@ -18,11 +18,11 @@ from alertgrid.grid import check_architectures, check_pretraining, encoders_need
 from alertgrid.imports import NEUTRAL
 from alertgrid.imports import code_hash as code_of  # of the entry modules of a rule and all that they import
 from alertgrid.launch import guard
-from alertgrid.paths import existing_paths, local_path, local_specs, source_files, weight_files
+from alertgrid.settings.paths import existing_paths, local_path, local_specs, source_files, weight_files
 from alertgrid.tuning.search_space import check_tuning, searched_cells
-from alertgrid.settings import merge, pretraining_recipe, resolve_study, run_recipe
-from alertgrid.vocabulary import unused_keys
-from alertgrid.verdicts import Rules
+from alertgrid.settings.study import merge, pretraining_recipe, resolve_study, run_recipe
+from alertgrid.settings.vocabulary import unused_keys
+from alertgrid.claims.rules import Rules
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
 # Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.

@@ -14,7 +14,7 @@ rule time_inference:
     params:
         models=timed_models,
         sweep=SETTINGS["timing"] | {"baseline": CUSTOM_CNN},
-        code=code_of("timing"),
+        code=code_of("timing.measure"),
     script:
         "../scripts/time_inference.py"
 
@@ -57,7 +57,7 @@ rule draw_figures:
     conda:
         "../../envs/study.yaml"
     params:
-        code=code_of("figures", "timed"),
+        code=code_of("figures"),
     script:
         "../scripts/draw_figures.py"
 

@@ -4,7 +4,7 @@ import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
-from alertgrid.timing import time_network
+from alertgrid.timing.measure import time_network
 
 time_network(
     architecture=snakemake.wildcards.architecture,

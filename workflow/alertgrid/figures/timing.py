@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..timed import one_measurement
+from ..timing.results import one_measurement
 from .style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,

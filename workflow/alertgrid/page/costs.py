@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..timed import NETWORK, one_measurement
+from ..timing.results import NETWORK, one_measurement
 from .views import View, bounds, plain, rounded, share, text, view
 
 FRACTION = share("training sources (%)", "fraction")

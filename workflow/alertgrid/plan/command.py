@@ -11,7 +11,7 @@ import yaml
 
 from ..grid import check_pretraining
 from ..launch.profile import device_of, read_profile
-from ..settings import resolve_study
+from ..settings.study import resolve_study
 from .estimate import Plan, estimate
 from .jobs import other_jobs
 from .rates import load_rates

@@ -13,7 +13,7 @@ import pandas as pd
 from ..columns import SPLITS
 from ..dataset import read_catalogue
 from ..errors import StudyError
-from ..settings import expand_path
+from ..settings.study import expand_path
 
 
 def count_alerts(settings: Mapping[str, Any], folder: Path, given: int | None = None) -> dict[str, int]:

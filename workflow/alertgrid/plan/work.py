@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from ..grid import assign_packs, cell_name, encoders_needed, expand_grid
-from ..settings import pretraining_recipe, run_recipe
-from ..timing_settings import Sweep
+from ..settings.study import pretraining_recipe, run_recipe
+from ..timing.settings import Sweep
 from ..tuning.search_space import searched_cells
 from .rates import sized
 from .sizes import count_images

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..claims.rules import Rules
 from ..errors import StudyError
 from ..metrics import COMPARABLE
 from ..policies import BTSBOT_POLICIES, Policy
-from ..verdicts import Rules
 from .evaluate import Options
 
 

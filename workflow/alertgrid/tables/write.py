@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims import claims_table
+from ..claims.table import claims_table
 from ..dataset import read_catalogue
 from ..errors import StudyError
 from ..files import write_csv

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import StudyError
-from ..words import suggestion
+from ..settings.words import suggestion
 
 CHOICES = {
     "precision": ("auto", "fp32", "bf16"),

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ..errors import StudyError
-from ..settings import merge
+from ..settings.study import merge
 
 Settings = dict[str, Any]
 

@@ -19,7 +19,7 @@ from ..grid import cell_name
 from ..launch.profile import Profile, read_profile
 from ..launch.scheduler import end_of_job
 from ..options import mapping
-from ..settings import merge
+from ..settings.study import merge
 from .journal import Search
 from .search import tune
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ..errors import StudyError
-from ..settings import check, merge
-from ..words import PERMUTED, fits
+from ..settings.study import check, merge
+from ..settings.words import PERMUTED, fits
 
 FUSION = "fusion"
 

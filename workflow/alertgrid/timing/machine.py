@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import nvidia
-from .training.hardware import device_name
+from .. import nvidia
+from ..training.hardware import device_name
 
 # Name in the record -> field of nvidia-smi.
 _GPU = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import StudyError
+from ..errors import StudyError
 
 
 @dataclass(frozen=True)

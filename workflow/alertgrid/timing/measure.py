@@ -2,7 +2,7 @@
 
 Both networks are measured in the same job and in turns, so that what disturbs the machine disturbs both, and their
 ratio is worth more than either number. Stamps lie on the device already: reading alerts is not part of inference here.
-`timed` says how the rows are to be read.
+`results` says how the rows are to be read.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .files import write_csv, write_json
+from ..claims.rules import Rules
+from ..files import write_csv, write_json
+from ..training.hardware import arithmetic, choose_device, device_name
 from .machine import describe_machine
+from .results import median_interval
+from .settings import Sweep, check
 from .stopwatch import CannotCompile, measure
 from .subjects import Subject, noise, subjects
-from .timed import median_interval
-from .timing_settings import Sweep, check
-from .training.hardware import arithmetic, choose_device, device_name
-from .verdicts import Rules
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from .encoders import named_size
-from .errors import StudyError
-from .settings import expand_path
+from ..encoders import named_size
+from ..errors import StudyError
+from .study import expand_path
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
 KEYS = {"folder", "file", "labels", "history", "images"}

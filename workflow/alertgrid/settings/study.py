@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from .errors import StudyError
+from ..errors import StudyError
 from .vocabulary import check_words
 from .words import fits, suggestion
 

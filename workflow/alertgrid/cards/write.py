@@ -13,15 +13,15 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..figures import read_tables
+from ..figures.words import fraction_label, metric_title, parse_cell
+from ..files import write_text
+from ..page.provenance import provenance
+from ..page.views import interval, number, significant
+from ..timing.results import is_subject
 from .checklist import Answer, answers
-from .figures import read_tables
-from .figures.words import fraction_label, metric_title, parse_cell
-from .files import write_text
-from .page.provenance import provenance
-from .page.views import interval, number, significant
-from .timed import is_subject
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "report"
+TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 _SKIPPED = ("metrics", "history")
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .columns import METADATA_COLUMNS, STAMP_SIZE
-from .models import build_fusion, build_model, count_parameters
+from ..columns import METADATA_COLUMNS, STAMP_SIZE
+from ..models import build_fusion, build_model, count_parameters
 from .stopwatch import MIB
 
 IN_CHANNELS = 3  # ASSUME: networks that see fewer cutouts cost the same; of the custom CNN's operations it is 1 %

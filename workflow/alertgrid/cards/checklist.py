@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .page.views import number, significant
+from ..page.views import number, significant
 
 Tables = Mapping[str, pd.DataFrame]
 

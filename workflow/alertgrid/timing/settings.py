@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import StudyError
+from ..errors import StudyError
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .comparison import Group, contrast
-from .timed import beside_custom, coverage
-from .verdicts import Rules, verdict
+from ..comparison import Group, contrast
+from ..timing.results import beside_custom, coverage
+from .rules import Rules, verdict
 
 if TYPE_CHECKING:
-    from .tables.gather import Study
+    from ..tables.gather import Study
 
 _MEASURED = ("estimate", "low", "high", "level", "method", "n_seeds", "n_sources")
 COLUMNS = ("claim", "scope", "statement", "source", "quantity", *_MEASURED, "verdict", "reason")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from .columns import STAMP_SETS
-from .encoders import ENCODERS
-from .errors import StudyError
-from .grid import INPUTS, METADATA_NET, possible_cells, rule_fits
+from ..columns import STAMP_SETS
+from ..encoders import ENCODERS
+from ..errors import StudyError
+from ..grid import INPUTS, METADATA_NET, possible_cells, rule_fits
 from .words import ALL, PERMUTED, fits, suggestion
 
 # Pre-trainings that are published under these names; claims may speak of them in a study that has none.
