@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_report
+import synthetic_study
 from alertgrid import figures
 from alertgrid.figures import efficiency, style, words, writing
 from alertgrid.figures.dataset import load_catalogue
@@ -22,7 +23,7 @@ from PIL import Image
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """The files of the synthetic study."""
-    return synthetic_report.write_study(tmp_path_factory.mktemp("study"), count=120)
+    return synthetic_study.write_study(tmp_path_factory.mktemp("study"), count=120)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_report
+import synthetic_study
 from alertgrid import figures
 from alertgrid.errors import StudyError
 from alertgrid.figures.gallery import best_examples, best_run
@@ -18,7 +18,7 @@ from alertgrid.predictions import read_predictions, write_predictions
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """The files of the synthetic study."""
-    return synthetic_report.write_study(tmp_path_factory.mktemp("study"), count=120)
+    return synthetic_study.write_study(tmp_path_factory.mktemp("study"), count=120)
 
 
 def test_stretch_ignores_padding_and_stays_in_range():
@@ -44,7 +44,7 @@ def test_contact_sheet_and_examples(study, tmp_path):
         paths["dataset.h5"], paths["predictions.h5"], tmp_path / "examples", run="cell/f1/s0", count=2
     )
     caption = found["figures"]["examples"]["caption"]
-    judged = read_predictions(paths["predictions.h5"]).merge(synthetic_report.catalogue(120), on=["candid", "split"])
+    judged = read_predictions(paths["predictions.h5"]).merge(synthetic_study.catalogue(120), on=["candid", "split"])
     test = judged[judged["split"] == "test"]
     wrong = ((test["label"] == 0) & (test["score"] > 0.5)).sum()
     assert f"among {len(test):,} test alerts" in caption

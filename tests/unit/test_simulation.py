@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from alertgrid.columns import CATALOGUE_COLUMNS, METADATA_COLUMNS, PIXEL_SCALE
-from alertgrid.errors import StudyError
-from alertgrid.sources.simulation import imaging, inputs, optics, photometry, read, survey
+from alertgrid.sources.simulation import imaging, optics, photometry, read, survey
 from alertgrid.sources.simulation.events import KINDS, draw_asteroid
 from alertgrid.sources.simulation.naming import alert_number, object_name
 from alertgrid.sources.simulation.observation import observe_source
@@ -263,35 +262,6 @@ def test_every_kind_draws_an_event(kind):
     assert np.isfinite(event.flux).all()
     assert abs(event.x) <= 0.5
     assert abs(event.y) <= 0.5
-
-
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"sources": 5}, "simulation.sources"),
-        ({"trues": -1}, "simulation.trues"),
-        ({"trues": 2.5}, "simulation.trues"),
-        ({"depth": "deep"}, "simulation.depth"),
-        ({"depth": float("nan")}, "simulation.depth"),
-        ({"seed": True}, "simulation.seed"),
-        ({"apply_cuts": 1}, "simulation.apply_cuts"),
-        ({"clear_fraction": 0.0}, "simulation.clear_fraction"),
-    ],
-)
-def test_bad_settings_are_refused_by_name_before_anything_is_drawn(settings, named):
-    with pytest.raises(StudyError) as error:
-        read(**settings)
-    assert error.value.where == named
-    with pytest.raises(StudyError):
-        inputs(**settings)
-
-
-def test_impossible_skies_are_refused():
-    with pytest.raises(StudyError, match=r"simulation\.depth"):
-        next(read(trues=1, depth=22.5))
-    with pytest.raises(StudyError, match=r"simulation\.dims"):
-        next(read(trues=0, dims=1, vars=0, rejects=0, bright_peak=20.0, depth=17.0))
-    assert inputs(trues=1) == []
 
 
 def test_names_are_unique_and_dated():

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-import synthetic_report
+import synthetic_study
 from alertgrid import figures
 from alertgrid.compare import write_comparison
 from alertgrid.files import read_json, write_json
@@ -116,7 +116,7 @@ def comparison(folder: Path) -> Path:
 
 def report(folder: Path) -> Path:
     """The report of the synthetic study, with every figure and the galleries."""
-    paths = synthetic_report.write_study(folder, count=120)
+    paths = synthetic_study.write_study(folder, count=120)
     figures.write_figures(paths["tables"], folder / "figures", catalogue=paths["catalogue.h5"])
     figures.contact_sheet(paths["dataset.h5"], folder / "sheet")
     figures.example_gallery(paths["dataset.h5"], paths["predictions.h5"], folder / "examples", run="cell/f1/s0")

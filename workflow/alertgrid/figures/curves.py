@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .style import PAGE_WIDTH, Drawing, finish, handle, house_style, new_figure, shade_map
 from .words import fraction_label, need, span
 
 _COLUMNS = ("cell", "fraction", "seed", "epoch", "train_loss", "val_loss", "val_auc", "best")
+_DASHED = (0, (3, 1.5))
 
 
 def curves(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
@@ -21,32 +23,54 @@ def curves(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterat
             yield Drawing(f"curves_{cell}", _panels(rows), f"Training of {cell}", _caption(rows))
 
 
-def _panels(table: pd.DataFrame):
-    """Loss on the left (thin: training, thick: validation), AUC on the right."""
+def _panels(table: pd.DataFrame) -> Figure:
+    """One colour a share of the training sources."""
     shades = shade_map(sorted(table["fraction"].unique()))
+    runs = [(shades[fraction], run) for (fraction, _), run in table.groupby(["fraction", "seed"])]
+    legend = {fraction_label(value): colour for value, colour in shades.items()}
+    return epoch_panels(runs, legend, "Training sources", score="val_auc", says="Validation ROC AUC")
+
+
+def epoch_panels(
+    runs: Iterable[tuple[str, pd.DataFrame]],
+    legend: Mapping[str, str],
+    title: str,
+    *,
+    score: str,
+    says: str,
+    held_out: str = "validation",
+) -> Figure:
+    """Loss on the left (dashed: training, full: held out), a score on the right, by epoch.
+
+    Parameters
+    ----------
+    runs : iterable of (colour, history)
+        History with epoch, train_loss, val_loss, best and the column `score`.
+    legend, title
+        Label -> colour, and what the colours stand for.
+    says, held_out : str
+        What the score and the held-out part are called.
+    """
     figure = new_figure(PAGE_WIDTH, 2.2)
     left, right = figure.subplots(1, 2)
-    for (fraction, _), run in table.groupby(["fraction", "seed"]):
-        best, colour = run[run["best"] == 1], shades[fraction]
-        left.plot(run["epoch"], run["train_loss"], color=colour, linewidth=0.6, linestyle=(0, (3, 1.5)))
-        for axes, column in ((left, "val_loss"), (right, "val_auc")):
+    for colour, run in runs:
+        kept = run[run["best"] == 1].tail(1)
+        left.plot(run["epoch"], run["train_loss"], color=colour, linewidth=0.6, linestyle=_DASHED)
+        for axes, column in ((left, "val_loss"), (right, score)):
             axes.plot(run["epoch"], run[column], color=colour, linewidth=1)
-            axes.plot(best["epoch"], best[column], color=colour, marker="o", linestyle="none", markersize=3)
-    left.set_ylabel("Loss")
-    right.set_ylabel("Validation ROC AUC")
-    for axes in (left, right):
+            axes.plot(kept["epoch"], kept[column], color=colour, marker="o", linestyle="none", markersize=3)
+    for axes, label in ((left, "Loss"), (right, says)):
+        axes.set_ylabel(label)
         axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         finish(axes)
-    entries = [handle(fraction_label(value), color=colour, linestyle="-") for value, colour in shades.items()]
+    entries = [handle(label, color=colour, linestyle="-") for label, colour in legend.items()]
     entries += [
-        handle("training", color="0.3", linestyle=(0, (3, 1.5)), linewidth=0.6),
-        handle("validation", color="0.3", linestyle="-"),
+        handle("training", color="0.3", linestyle=_DASHED, linewidth=0.6),
+        handle(held_out, color="0.3", linestyle="-"),
+        handle("epoch kept", color="0.3", marker="o"),
     ]
-    entries.append(handle("epoch kept", color="0.3", marker="o"))
-    figure.legend(
-        handles=entries, loc="outside right center", title="Training sources", title_fontsize=6.5, handlelength=2.2
-    )
+    figure.legend(handles=entries, loc="outside right center", title=title, title_fontsize=6.5, handlelength=2.2)
     return figure
 
 
