@@ -112,10 +112,10 @@ def test_a_search_of_settings_reaches_the_runs(fresh):
 def test_a_network_at_two_input_sizes_is_trained_and_timed_twice(fresh):
     fresh.edit("config.yaml", "test_convnext]", "test_convnext, test_convnext@96]")
     cell = "results/toy/runs/test_convnext@96-none-image/f1/s0/run.json"
-    result = fresh.snakemake(cell, "results/toy/timing/test_convnext@96.csv", seconds=300)
+    result = fresh.snakemake(cell, "results/toy/timing/test_convnext@96-image.csv", seconds=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert read_json(fresh.folder / cell)["settings"]["models_resolved"]["input_size"] == 96
-    timing = pd.read_csv(fresh.folder / "results/toy/timing/test_convnext@96.csv")
+    timing = pd.read_csv(fresh.folder / "results/toy/timing/test_convnext@96-image.csv")
     sizes = timing.query("inputs == 'image'").groupby("architecture")["input_size"].first()
     assert sizes.to_dict() == {"btsbot_cnn": 63, "test_convnext@96": 96}
 
