@@ -23,7 +23,8 @@ def finished(tmp_path_factory) -> Project:
     project = Project(tmp_path_factory.mktemp("toy") / "project")
     enter_published(project)
     result = project.snakemake()
-    assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
+    project.said = result.stdout + result.stderr
+    assert result.returncode == 0, project.said[-6000:]
     return project
 
 

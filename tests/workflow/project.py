@@ -13,7 +13,9 @@ PARTS = ("Snakefile", "workflow", "profiles", "envs", "tests")
 
 
 class Project:
-    """A working copy of the project in which Snakemake is started."""
+    """A working copy of the project in which Snakemake is started; `said` is its console, where a fixture kept it."""
+
+    said = ""
 
     def __init__(self, folder: Path):
         self.folder = folder

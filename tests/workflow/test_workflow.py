@@ -130,6 +130,12 @@ def test_the_log_of_a_run_shows_progress_and_a_summary(finished):
     assert "btsbot_cnn-none-image" in log.read_text().splitlines()[-1]
 
 
+def test_the_console_has_one_line_for_each_finished_training(finished):
+    lines = finished.said.splitlines()
+    assert sum(" val AUC " in line and ", best epoch " in line for line in lines) == 14
+    assert sum(line.startswith("test_convnext on ") for line in lines) == 1
+
+
 REPORTED = {"tabulate", "draw_figures", "draw_examples", "write_page", "write_cards", "check_results"}
 
 

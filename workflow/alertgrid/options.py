@@ -58,4 +58,5 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--deadline", type=float, help="end of the time, in seconds since 1970")
     parser.add_argument("--budget-seconds", type=float, help="time given to this process")
+    parser.add_argument("--console", type=int, help="file descriptor that is told of finished work, beside the log")
     parser.add_argument("--requeue", action="store_true", help="stop before this Slurm job ends, and put it back")

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from typing import TextIO
+
+
+def announce(line: str, console: int | None = None) -> None:
+    """Print a line that a person waits for: into the log, and to the console where a job has one beside its log.
+
+    Parameters
+    ----------
+    console : int, optional
+        Open file descriptor. One that is closed meanwhile, as when the terminal has gone, is no reason to fail.
+    """
+    print(line, flush=True)
+    if console is not None:
+        with contextlib.suppress(OSError):
+            os.write(console, f"{line}\n".encode())
 
 
 class Progress:

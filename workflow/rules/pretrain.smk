@@ -5,7 +5,7 @@ PRETRAIN = (
     "exec python -m alertgrid pretrain {params.options} --corpus {params.corpus:q} --training {params.training:q}"
     " --models {params.models:q} --checkpoints {params.checkpoints} --output {params.folder} --code {params.code}"
     " --threads {threads} --budget-seconds $(({resources.runtime} * 60)) --requeue"
-    " --machine {resources.machine} > {log} 2>&1"
+    " --machine {resources.machine} --console 3 3>&1 > {log} 2>&1"
 )
 
 

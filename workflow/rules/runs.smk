@@ -1,12 +1,13 @@
 # The runs of the grid as jobs: what they start from, how the trainer is told, and which of them share a job.
 
 
-# `exec` gives the trainer the scheduler's signals and its whole grace time.
+# `exec` gives the trainer the scheduler's signals and its whole grace time. The log gets everything, the console (3) one
+# line for each finished run.
 TRAIN = (
     "exec python -m alertgrid train --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
     " --training {params.training:q} --models {params.models:q} --code {params.code}"
     " --threads {threads} --memory-mb {resources.mem_mb} --budget-seconds $(({resources.runtime} * 60)) --requeue"
-    " --machine {resources.machine} > {log} 2>&1"
+    " --machine {resources.machine} --console 3 3>&1 > {log} 2>&1"
 )
 
 

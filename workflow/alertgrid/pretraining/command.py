@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..options import add_machine_arguments, mapping
+from ..progress import announce
 
 
 def add_pretrain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +45,9 @@ def run_pretrain(options: argparse.Namespace) -> int:
         deadline=deadline,
         code=options.code,
     )
-    print(
-        f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {manifest['val_score']}, best epoch "
+    announce(
+        f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {manifest['val_score']:.3f}, best epoch "
         f"{manifest['best_epoch']} of {manifest['epochs']}, {manifest['wall_seconds']:.0f} s",
-        flush=True,
+        options.console,
     )
     return 0

@@ -62,6 +62,7 @@ def run_train(options: argparse.Namespace) -> int:
         device=options.device,
         threads=options.threads,
         memory_mb=options.memory_mb,
+        console=options.console,
         deadline=deadline,
         **{name: getattr(options, name) for name in names},
     )

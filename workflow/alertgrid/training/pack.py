@@ -20,6 +20,7 @@ import torch
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_json
 from ..locks import hold
+from ..progress import announce
 from .data import Data, data_hashes
 from .finished import FOLDER, Finished, fingerprint
 from .hardware import free_memory
@@ -57,6 +58,8 @@ class Pack:
         As for `train_run`.
     memory_mb : int, optional
         Memory (MB) that the job was given.
+    console : int, optional
+        File descriptor that is told of each finished run, beside the log.
     """
 
     specs: Sequence[RunSpec]
@@ -74,6 +77,7 @@ class Pack:
     threads: int | None = None
     deadline: float | None = None
     memory_mb: int | None = None
+    console: int | None = None
 
     def sources(self, spec: RunSpec) -> Sources:
         """What a run starts from."""
@@ -131,7 +135,7 @@ def _restore(pack: Pack, failures: dict[str, str]) -> list[RunSpec]:
             inputs = {**hashes, **pack.sources(spec).hashes()}
             identity = fingerprint(spec, pack.recipe, pack.models, inputs) + pack.code
             if Finished(pack.checkpoints / spec.run, identity).restore(pack.runs / spec.run):
-                print(f"kept: {summary(read_json(pack.runs / spec.run / 'run.json'))}", flush=True)
+                announce(f"kept: {summary(read_json(pack.runs / spec.run / 'run.json'))}", pack.console)
                 restored.add(spec)
     return [spec for spec in pack.specs if spec not in restored and spec.run not in failures]
 
@@ -150,7 +154,7 @@ def _train(pack: Pack, spec: RunSpec, data: Data | None) -> None:
         if pack.recipe.compile != "no":
             torch.compiler.reset()
         record = train_run(data, spec, recipe=pack.recipe, **shared, **leading)
-    print(summary(record), flush=True)
+    announce(summary(record), pack.console)
 
 
 @contextlib.contextmanager
