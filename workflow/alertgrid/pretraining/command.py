@@ -45,8 +45,9 @@ def run_pretrain(options: argparse.Namespace) -> int:
         deadline=deadline,
         code=options.code,
     )
+    score = "not defined" if manifest["val_score"] is None else f"{manifest['val_score']:.3f}"
     announce(
-        f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {manifest['val_score']:.3f}, best epoch "
+        f"{options.architecture} on {manifest['label']}: {manifest['val_metric']} {score}, best epoch "
         f"{manifest['best_epoch']} of {manifest['epochs']}, {manifest['wall_seconds']:.0f} s",
         options.console,
     )
