@@ -6,8 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from .style import COLUMN_WIDTH, PAGE_WIDTH, Drawing, colour_map, finish, handle, house_style, marker_map, new_figure
+from .style import (
+    COLUMN_WIDTH,
+    MAX_HEIGHT,
+    PAGE_WIDTH,
+    Drawing,
+    colour_map,
+    finish,
+    handle,
+    house_style,
+    marker_map,
+    new_figure,
+)
 from .words import largest, leaders, need, span
 
 _COLUMNS = ("cell", "fraction", "bin_low", "bin_high", "mean_score", "fraction_positive", "n_alerts")
@@ -61,29 +73,38 @@ def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[st
     """Share of the alerts of each label per score bin: one panel a cell."""
     table = largest(need(tables, "calibration", _COLUMNS))
     cells = leaders(tables, table["cell"], metrics, MAX_PANELS)
-    columns = min(4, len(cells))
-    rows = -(-len(cells) // columns)
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 0.7 + 1.25 * rows)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, cell in zip(grid.flat, cells, strict=False):
-            _histograms(axes, table[table["cell"] == cell].sort_values("bin_low"))
-            axes.set_title(cell.replace("-", "\n", 1), fontsize=6.5)
-        for axes in grid.flat[len(cells) :]:
-            axes.set_visible(False)
-        for axes in grid.flat[max(len(cells) - columns, 0) : len(cells)]:
-            axes.tick_params(labelbottom=True)
-        figure.supxlabel("Score", fontsize=7.5)
-        figure.supylabel("Share of the alerts of a label", fontsize=7.5)
-        colours = colour_map(_LABELS)
-        entries = [handle(name, color=colours[label], linestyle="-") for label, name in _LABELS.items()]
-        figure.legend(handles=entries, loc="outside upper center", ncols=2)
+        page, column = (_score_panels(table, cells, narrow) for narrow in (False, True))
         shown = f"{len(cells)} of {table['cell'].nunique()} cells"
         caption = (
             f"Scores of test alerts by label ({shown}), at the largest training fraction: "
             f"{_scores(table[table['cell'].isin(cells)])}. Log axis."
         )
-        yield Drawing("score_distributions", figure, "Score distributions", caption)
+        yield Drawing("score_distributions", page, "Score distributions", caption, column)
+
+
+def _score_panels(table: pd.DataFrame, cells: Sequence[str], narrow: bool) -> Figure | None:
+    """A panel a cell, four a row on a page and two in one column; None where that has no room for them."""
+    columns = min(2 if narrow else 4, len(cells))
+    rows = -(-len(cells) // columns)
+    height = 0.7 + 1.25 * rows
+    if narrow and height > MAX_HEIGHT:
+        return None
+    figure = new_figure(COLUMN_WIDTH if narrow else PAGE_WIDTH, height)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, cell in zip(grid.flat, cells, strict=False):
+        _histograms(axes, table[table["cell"] == cell].sort_values("bin_low"))
+        axes.set_title(cell.replace("-", "\n", 1), fontsize=6.5)
+    for axes in grid.flat[len(cells) :]:
+        axes.set_visible(False)
+    for axes in grid.flat[max(len(cells) - columns, 0) : len(cells)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("Score", fontsize=7.5)
+    figure.supylabel("Share of the alerts of a label", fontsize=7.5)
+    colours = colour_map(_LABELS)
+    entries = [handle(name, color=colours[label], linestyle="-") for label, name in _LABELS.items()]
+    figure.legend(handles=entries, loc="outside upper center", ncols=2)
+    return figure
 
 
 def _histograms(axes, rows: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import PAGE_WIDTH, Drawing, finish, handle, house_style, new_figure, shade_map
+from .style import COLUMN_WIDTH, PAGE_WIDTH, Drawing, finish, handle, house_style, new_figure, shade_map
 from .words import fraction_label, need, span
 
 _COLUMNS = ("cell", "fraction", "seed", "epoch", "train_loss", "val_loss", "val_auc", "best")
@@ -20,15 +20,16 @@ def curves(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterat
     table = need(tables, "history", _COLUMNS)
     for cell, rows in table.groupby("cell", sort=False):
         with house_style():
-            yield Drawing(f"curves_{cell}", _panels(rows), f"Training of {cell}", _caption(rows))
+            page, column = (_panels(rows, narrow) for narrow in (False, True))
+            yield Drawing(f"curves_{cell}", page, f"Training of {cell}", _caption(rows), column)
 
 
-def _panels(table: pd.DataFrame) -> Figure:
+def _panels(table: pd.DataFrame, narrow: bool) -> Figure:
     """One colour a share of the training sources."""
     shades = shade_map(sorted(table["fraction"].unique()))
     runs = [(shades[fraction], run) for (fraction, _), run in table.groupby(["fraction", "seed"])]
     legend = {fraction_label(value): colour for value, colour in shades.items()}
-    return epoch_panels(runs, legend, "Training sources", score="val_auc", says="Validation ROC AUC")
+    return epoch_panels(runs, legend, "Training sources", score="val_auc", says="Validation ROC AUC", narrow=narrow)
 
 
 def epoch_panels(
@@ -39,8 +40,9 @@ def epoch_panels(
     score: str,
     says: str,
     held_out: str = "validation",
+    narrow: bool = False,
 ) -> Figure:
-    """Loss on the left (dashed: training, full: held out), a score on the right, by epoch.
+    """Loss on the left (dashed: training, full: held out), a score on the right, by epoch; in one column below it.
 
     Parameters
     ----------
@@ -51,8 +53,8 @@ def epoch_panels(
     says, held_out : str
         What the score and the held-out part are called.
     """
-    figure = new_figure(PAGE_WIDTH, 2.2)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(COLUMN_WIDTH, 4.4) if narrow else new_figure(PAGE_WIDTH, 2.2)
+    left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
     for colour, run in runs:
         kept = run[run["best"] == 1].tail(1)
         left.plot(run["epoch"], run["train_loss"], color=colour, linewidth=0.6, linestyle=_DASHED)
@@ -70,7 +72,8 @@ def epoch_panels(
         handle(held_out, color="0.3", linestyle="-"),
         handle("epoch kept", color="0.3", marker="o"),
     ]
-    figure.legend(handles=entries, loc="outside right center", title=title, title_fontsize=6.5, handlelength=2.2)
+    place = {"loc": "outside lower center", "ncols": 3} if narrow else {"loc": "outside right center"}
+    figure.legend(handles=entries, title=title, title_fontsize=6.5, handlelength=2.2, **place)
     return figure
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ..columns import BANDS, SOURCE_SETS, SPLITS
@@ -55,21 +56,28 @@ def counts(catalogue: pd.DataFrame | None) -> Iterator[Drawing]:
     panels = ((sources, "source_set", sets, "Sources"), (catalogue, "source_set", sets, "Alerts"))
     panels += ((catalogue, "band", bands, "Alerts"),)
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 2.3)
-        grid = figure.subplots(1, 3, width_ratios=(len(sets), len(sets), max(len(bands), 2)))
-        for axes, (rows, column, order, label) in zip(grid, panels, strict=True):
-            _bars(axes, rows, column, order)
-            axes.set_ylabel(label)
-            axes.set_xlabel("Source set" if column == "source_set" else "Band")
-        colours = colour_map(SPLITS)
-        entries = [handle(name, color=colours[name], marker="s", markersize=5) for name in SPLITS]
-        figure.legend(handles=entries, loc="outside lower center", ncols=3)
+        page, column = (_count_panels(panels, narrow) for narrow in (False, True))
         positive = catalogue["label"].eq(1)
         caption = (
             f"{len(catalogue):,} alerts of {len(sources):,} sources; label 1: {positive.sum():,} alerts of "
             f"{catalogue.loc[positive, 'objectId'].nunique():,} sources. Logarithmic axes."
         )
-        yield Drawing("dataset_counts", figure, "Counts by class, split and band", caption)
+        yield Drawing("dataset_counts", page, "Counts by class, split and band", caption, column)
+
+
+def _count_panels(panels: Sequence[tuple[pd.DataFrame, str, Sequence[str], str]], narrow: bool) -> Figure:
+    """Panels of bars, side by side, or below each other in one column."""
+    figure = new_figure(COLUMN_WIDTH, 5.6) if narrow else new_figure(PAGE_WIDTH, 2.3)
+    widths = [max(len(order), 2) for _, _, order, _ in panels]
+    grid = figure.subplots(len(panels)) if narrow else figure.subplots(1, len(panels), width_ratios=widths)
+    for axes, (rows, column, order, label) in zip(grid, panels, strict=True):
+        _bars(axes, rows, column, order)
+        axes.set_ylabel(label)
+        axes.set_xlabel("Source set" if column == "source_set" else "Band")
+    colours = colour_map(SPLITS)
+    entries = [handle(name, color=colours[name], marker="s", markersize=5) for name in SPLITS]
+    figure.legend(handles=entries, loc="outside lower center", ncols=3)
+    return figure
 
 
 def _bars(axes, rows: pd.DataFrame, column: str, order: Sequence[str]) -> None:

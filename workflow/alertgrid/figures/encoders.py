@@ -19,15 +19,16 @@ def encoders(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iter
     table = need(tables, "encoder_history", _COLUMNS)
     for pretraining, rows in table.groupby("pretraining", sort=False):
         with house_style():
-            yield Drawing(f"encoders_{pretraining}", _panels(rows), f"Pre-training on {pretraining}", _caption(rows))
+            page, column = (_panels(rows, narrow) for narrow in (False, True))
+            yield Drawing(f"encoders_{pretraining}", page, f"Pre-training on {pretraining}", _caption(rows), column)
 
 
-def _panels(table: pd.DataFrame) -> Figure:
+def _panels(table: pd.DataFrame, narrow: bool) -> Figure:
     """One colour an encoder."""
     colours = colour_map(list(dict.fromkeys(table["architecture"])))
     runs = [(colours[architecture], run) for architecture, run in table.groupby("architecture", sort=False)]
-    says, held_out = "Score on held-out images", "held-out images"
-    return epoch_panels(runs, colours, "Encoder", score="val_score", says=says, held_out=held_out)
+    words = {"says": "Score on held-out images", "held_out": "held-out images"}
+    return epoch_panels(runs, colours, "Encoder", score="val_score", narrow=narrow, **words)
 
 
 def _caption(table: pd.DataFrame) -> str:

@@ -7,8 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from .style import PAGE_WIDTH, Drawing, Skip, colour_map, finish, handle, house_style, marker_map, new_figure
+from .style import (
+    COLUMN_WIDTH,
+    MAX_HEIGHT,
+    PAGE_WIDTH,
+    Drawing,
+    Skip,
+    colour_map,
+    finish,
+    handle,
+    house_style,
+    marker_map,
+    new_figure,
+)
 from .words import interval_words, is_control, largest, leaders, metric_title, need, sample_words
 
 _COLUMNS = ("cell", "fraction", "policy", "stratum", "metric", "estimate", "low", "high")
@@ -26,19 +39,32 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
     cells = leaders(tables, table["cell"], metrics, table["cell"].nunique())
     policies = list(dict.fromkeys(table["policy"]))
     shown = [metric for metric in (*_SHARES, *_DELAYS) if metric in set(table["metric"])]
+    chosen = [(metric, table[table["metric"] == metric]) for metric in shown]
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 0.8 + 0.3 * (len(cells) + 1))
-        grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-        for axes, metric in zip(grid, shown, strict=True):
-            _dots(axes, table[table["metric"] == metric], cells, policies)
-            axes.set_xlabel(metric_title(metric).replace(" (", "\n("))
-        _legend(figure, policies)
-        yield Drawing(
-            "policy_overall",
-            figure,
-            "Policies over all magnitudes",
-            _overall_caption(table[table["estimate"].notna()]),
-        )
+        page, column = (_overall_panels(chosen, cells, policies, narrow) for narrow in (False, True))
+        caption = _overall_caption(table[table["estimate"].notna()])
+        yield Drawing("policy_overall", page, "Policies over all magnitudes", caption, column)
+
+
+def _overall_panels(
+    chosen: Sequence[tuple[str, pd.DataFrame]], cells: Sequence[str], policies: Sequence[str], narrow: bool
+) -> Figure | None:
+    """A panel a metric, two a row in one column; None where that has no room for the cells."""
+    columns = 2 if narrow else len(chosen)
+    rows, height = -(-len(chosen) // columns), 0.8 + 0.3 * (len(cells) + 1)
+    if narrow and rows * height > MAX_HEIGHT:
+        return None
+    figure = new_figure(COLUMN_WIDTH if narrow else PAGE_WIDTH, rows * height)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes in grid.flat[len(chosen) :]:
+        axes.set_visible(False)
+    for axes, (metric, table) in zip(grid.flat, chosen, strict=False):
+        _dots(axes, table, cells, policies)
+        axes.set_xlabel(metric_title(metric).replace(" (", "\n("))
+        if narrow:
+            axes.set_yticks(range(len(cells)), [cell.replace("-", "\n", 1) for cell in cells])
+    _legend(figure, policies, 2 if narrow else len(policies))
+    return figure
 
 
 def _dots(axes, table: pd.DataFrame, cells: Sequence[str], policies: Sequence[str]) -> None:
@@ -56,11 +82,11 @@ def _dots(axes, table: pd.DataFrame, cells: Sequence[str], policies: Sequence[st
     finish(axes, grid="x")
 
 
-def _legend(figure, policies: Sequence[str]) -> None:
+def _legend(figure: Figure, policies: Sequence[str], columns: int) -> None:
     """Policies by colour and mark."""
     colours, markers = colour_map(policies), marker_map(policies)
     entries = [handle(name, color=colours[name], marker=markers[name]) for name in policies]
-    figure.legend(handles=entries, loc="outside lower center", ncols=len(entries))
+    figure.legend(handles=entries, loc="outside lower center", ncols=columns)
 
 
 def _overall_caption(table: pd.DataFrame) -> str:
@@ -81,21 +107,30 @@ def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
     cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
     policies = list(dict.fromkeys(table["policy"]))
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 4.0)
-        grid = figure.subplots(2, len(policies), sharex=True, sharey="row", squeeze=False)
-        for i, metric in enumerate(_SHARES):
-            for axes, policy in zip(grid[i], policies, strict=True):
-                chosen = (table["metric"] == metric) & (table["policy"] == policy)
-                _lines(axes, table[chosen], cells)
-            grid[i, 0].set_ylim(top=1.03)
-            grid[i, 0].set_ylabel(metric_title(metric))
-        for axes, policy in zip(grid[0], policies, strict=True):
-            axes.set_title(policy)
-        figure.supxlabel("Brightest magnitude of the source (mag)", fontsize=7.5)
-        colours, markers = colour_map(cells), marker_map(cells)
-        entries = [handle(cell, color=colours[cell], marker=markers[cell], linestyle="-") for cell in cells]
-        figure.legend(handles=entries, loc="outside upper center", ncols=2)
-        yield Drawing("policy_magnitude", figure, "Policies by magnitude", _magnitude_caption(table, cells))
+        page, column = (_magnitude_panels(table, cells, policies, narrow) for narrow in (False, True))
+        yield Drawing("policy_magnitude", page, "Policies by magnitude", _magnitude_caption(table, cells), column)
+
+
+def _magnitude_panels(table: pd.DataFrame, cells: Sequence[str], policies: Sequence[str], narrow: bool) -> Figure:
+    """Metrics below each other and policies side by side; in one column the other way round."""
+    figure = new_figure(COLUMN_WIDTH, 1.2 + 1.4 * len(policies)) if narrow else new_figure(PAGE_WIDTH, 4.0)
+    shape = (len(policies), len(_SHARES)) if narrow else (len(_SHARES), len(policies))
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    by_metric = grid.T if narrow else grid
+    for i, metric in enumerate(_SHARES):
+        for j, policy in enumerate(policies):
+            axes = by_metric[i, j]
+            _lines(axes, table[(table["metric"] == metric) & (table["policy"] == policy)], cells)
+            if narrow or j == 0:
+                axes.set_ylabel(metric_title(metric))
+            if narrow or i == 0:
+                axes.set_title(policy)
+    grid[0, 0].set_ylim(top=1.03)
+    figure.supxlabel("Brightest magnitude of the source (mag)", fontsize=7.5)
+    colours, markers = colour_map(cells), marker_map(cells)
+    entries = [handle(cell, color=colours[cell], marker=markers[cell], linestyle="-") for cell in cells]
+    figure.legend(handles=entries, loc="outside upper center", ncols=1 if narrow else 2)
+    return figure
 
 
 def magnitude_bin(stratum: str) -> tuple[float, float] | None:

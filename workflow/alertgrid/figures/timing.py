@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..timing.results import one_measurement
@@ -145,20 +146,30 @@ def throughput(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
     devices = list(dict.fromkeys(table["device"]))
     colours = colour_map(sorted(set(table["architecture"])))
     lines = line_map(dict.fromkeys(table["way"]))
+    panels = [(device, table[table["device"] == device]) for device in devices]
     with house_style():
-        figure = new_figure(PAGE_WIDTH, 2.7)
-        grid = figure.subplots(1, len(devices), squeeze=False)[0]
-        for axes, device in zip(grid, devices, strict=True):
-            _sweep(axes, table[table["device"] == device], colours, lines)
-            axes.set_title(device)
-        grid[0].set_ylabel("Throughput (alerts/s)")
-        entries = [handle(name, color=colour, linestyle="-") for name, colour in colours.items()]
-        entries += [handle(way, color="0.3", linestyle=line) for way, line in lines.items()]
-        figure.legend(handles=entries, loc="outside lower center", ncols=4, handlelength=2.6)
+        page, column = (_throughput_panels(panels, colours, lines, narrow) for narrow in (False, True))
         caption = (
             f"Throughput against the batch for {inputs} networks: median of repeats after warm-up; bars: their spread."
         )
-        yield Drawing("throughput", figure, "Throughput", caption)
+        yield Drawing("throughput", page, "Throughput", caption, column)
+
+
+def _throughput_panels(
+    panels: Sequence[tuple[str, pd.DataFrame]], colours: Mapping, lines: Mapping, narrow: bool
+) -> Figure:
+    """A panel a device, side by side, or below each other in one column."""
+    figure = new_figure(COLUMN_WIDTH, 0.7 + 2.2 * len(panels)) if narrow else new_figure(PAGE_WIDTH, 2.7)
+    grid = figure.subplots(*((len(panels), 1) if narrow else (1, len(panels))), squeeze=False).flat
+    for i, (axes, (device, table)) in enumerate(zip(grid, panels, strict=True)):
+        _sweep(axes, table, colours, lines)
+        axes.set_title(device)
+        if narrow or i == 0:
+            axes.set_ylabel("Throughput (alerts/s)")
+    entries = [handle(name, color=colour, linestyle="-") for name, colour in colours.items()]
+    entries += [handle(way, color="0.3", linestyle=line) for way, line in lines.items()]
+    figure.legend(handles=entries, loc="outside lower center", ncols=2 if narrow else 4, handlelength=2.6)
+    return figure
 
 
 def _sweep(axes: Axes, table: pd.DataFrame, colours: Mapping, lines: Mapping) -> None:
