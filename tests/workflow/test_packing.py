@@ -59,7 +59,7 @@ def test_a_job_asks_for_what_the_profile_gives_trainings(packed, job):
 def test_options_for_trainings_reach_their_jobs_unless_a_job_has_its_own(packed):
     job = f"fuse_{FUSION}_0"
     options = ("--set-threads", "fuse=2", "--set-resources", "fuse:machine='devices=2 resident=no'", "fuse:runtime=77")
-    assert "--machine devices=2 resident=no >" in asked_by(packed, job, "-p", *options)
+    assert "--machine devices=2 resident=no --console" in asked_by(packed, job, "-p", *options)
     assert "threads: 2" in asked_by(packed, job, *options)
     assert "runtime=77" in asked_by(packed, job, *options)
     assert "runtime=66" in asked_by(packed, job, *options, f"{job}:runtime=66")
