@@ -14,7 +14,7 @@ test: .venv/ready ## lint, unit and workflow tests, coverage of the package
 	$(TEST) -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-slurm: .venv/ready ## the study through a real Slurm on this machine (as root, with the packages that the README names)
-	$(TEST) tests/slurm -m slurm -n 3 --dist worksteal
+	$(TEST) tests/slurm -m slurm -n 3 --dist worksteal $(OPTIONS)
 
 .venv/ready: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": call make PYTHON=<path>")'
