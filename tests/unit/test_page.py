@@ -135,6 +135,13 @@ def test_headline_has_one_cell_per_architecture_and_the_external_entrant():
         "convnext_pico-galaxies-fusion", "maxvit_tiny-galaxies-fusion", "btsbot_v101_score", "btsbot_cnn-none-fusion",
         "metadata_net-none-metadata",
     ]  # fmt: skip
+    heads = [column.head for column in view.columns]
+    trained = {
+        row[0].text: (row[heads.index("training sources (%)")].text, row[heads.index("seeds")].text)
+        for row in view.rows
+    }
+    assert trained["btsbot_v101_score"] == ("", ""), "it was not trained here"
+    assert trained["btsbot_cnn-none-fusion"] == ("100", "3")
 
 
 def test_further_metrics_get_a_table_of_their_own():

@@ -26,7 +26,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import choose_metrics, interval_words, largest, metric_title, need, sample_words
+from .words import choose_metrics, interval_words, largest, metric_title, need, sample_words, span
 
 _KEY = ["architecture", "inputs", "device", "precision", "mode"]
 _AREA = (18.0, 110.0)  # points squared, smallest and largest mark
@@ -149,8 +149,10 @@ def throughput(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
     panels = [(device, table[table["device"] == device]) for device in devices]
     with house_style():
         page, column = (_throughput_panels(panels, colours, lines, narrow) for narrow in (False, True))
+        repeats = span(table["repeats"], "repeats") if "repeats" in table else ""
         caption = (
-            f"Throughput against the batch for {inputs} networks: median of repeats after warm-up; bars: their spread."
+            f"Throughput against the batch for {inputs} networks: median of {repeats or 'the repeats'} after warm-up; "
+            "bars: their quartiles."
         )
         yield Drawing("throughput", page, "Throughput", caption, column)
 

@@ -72,7 +72,13 @@ def headline(tables: Tables, metrics: Sequence[str]) -> View | None:
     columns = [text("cell", "cell"), *_metric_columns(shown), FRACTION, *_SAMPLE]
     note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. "
     note += _levels(table[table["metric"].isin(shown) & table["cell"].isin(kept)])
-    return view("performance", "Headline numbers", rows, columns, note)
+    return view("performance", "Headline numbers", _trained_here(rows), columns, note)
+
+
+def _trained_here(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what others' classifiers do not have: seeds, and a share of the training sources."""
+    given = rows["architecture"] == "external"
+    return rows.assign(**{name: rows[name].mask(given) for name in ("fraction", "n_seeds") if name in rows})
 
 
 def _levels(table: pd.DataFrame) -> str:
@@ -137,9 +143,8 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
             ["cell", "fraction"], key=lambda column: column.map(order) if column.name == "cell" else -column
         )
         columns = [text("cell", "cell"), FRACTION, *_metric_columns(shown), *_SAMPLE]
-        views.append(
-            view("performance", "Every cell and fraction", rows, columns, _levels(table[table["metric"].isin(shown)]))
-        )
+        note = _levels(table[table["metric"].isin(shown)])
+        views.append(view("performance", "Every cell and fraction", _trained_here(rows), columns, note))
         columns = [text("cell", "cell"), *(plain(metric_title(metric), metric, 3) for metric in others)]
         note = _CHANCE if "ece_calibrated" in others else ""
         views.append(
