@@ -1,8 +1,10 @@
 """Locks: one live holder at a time; the dead do not stand in the way."""
 
+import errno
 import json
 import multiprocessing
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -92,6 +94,38 @@ def test_without_a_scheduler_the_age_of_the_file_decides(tmp_path):
     assert locks.holder(path) is None
 
 
+def claim_until_line(path, last):
+    """Let a process claim a lock and be gone, as by kill -9, before this line of the code; whether it got there."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    lines = iter(range(last))
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename != locks.__file__:
+            return None
+        if event == "line" and next(lines, None) is None:
+            os._exit(9)
+        return trace
+
+    sys.settrace(trace)
+    locks._claim(path, "work", {})
+    os._exit(0)
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["free", "dead"])
+def test_a_claim_killed_at_any_line_stands_in_nobodys_way(tmp_path, dead):
+    path, line, killed = tmp_path / "lock.json", 0, True
+    while killed:
+        if dead:
+            write(path, host=socket.gethostname(), pid=os.getpid(), started=1.0)
+        killed = claim_until_line(path, line)
+        with locks.hold(path, "work"):
+            assert list(tmp_path.iterdir()) == [path]
+        line += 1
+    assert line > 10
+
+
 @pytest.mark.parametrize("text", ["", "{"])
 def test_a_lock_being_written_counts_as_held_until_it_is_old(tmp_path, text):
     path = tmp_path / "lock.json"
@@ -131,14 +165,44 @@ def test_discarding_puts_back_a_live_lock_caught_by_mistake(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_no_lock_behind(tmp_path, monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
+def failing(number):
+    """A function of the operating system that fails with this error number."""
 
-    monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(StudyError, match="No space"), locks.hold(tmp_path / "lock.json", "work"):
-        pass
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no-links"])
+def test_a_full_disk_leaves_no_lock_behind(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(locks, "_appear", locks._create)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # as a full disk: files come into being, but stay empty
+    try:
+        with pytest.raises(OSError, match="File too large"), locks.hold(tmp_path / "lock.json", "work"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_systems_without_links_have_locks_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    path = tmp_path / "lock.json"
+    with locks.hold(path, "work"):
+        assert list(tmp_path.iterdir()) == [path]
+        locks._create(path, "{}")  # a second one, at the same moment
+        assert locks.holder(path)["pid"] == os.getpid()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.ENOENT])
+def test_who_is_slower_waits(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "link", failing(number))
+    with pytest.raises(StudyError, match="one worker"), locks.hold(tmp_path / "lock.json", "work"):
+        pass
 
 
 def contend(path, counter, queue):

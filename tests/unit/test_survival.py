@@ -179,40 +179,48 @@ def train_in_child(files, folder, recipe, network):
     """Fork a trainer; a fork shares the imports, so that twenty of them are a matter of seconds."""
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.dup2(os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         run_toy(files, folder, recipe=recipe, **network)
         os._exit(0)
     return child
 
 
-def saves_again(progress, before, child):
-    """Wait until the child has written a checkpoint; False when it ended before."""
-    while not progress.exists() or progress.stat().st_mtime_ns == before:
+def newest_step(folder):
+    """Steps done at the newest checkpoint; 0 before the first."""
+    paths = (folder / "checkpoints").glob("step-*.ckpt")
+    return max((int(path.stem.removeprefix("step-")) for path in paths), default=0)
+
+
+def reaches(folder, step, child):
+    """Wait until the child has saved at this step or later; False when it ended before."""
+    while newest_step(folder) < step:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return False
-        time.sleep(0.001)
+        time.sleep(0.0005)
     return True
 
 
 def kill_until_done(files, folder, recipe, network):
     """Start, kill -9, start again; the number of kills and the exit status of the last one, who was spared.
 
-    Most are killed a random time after their first checkpoint, wherever they are then; every fifth at any time from its
-    start, which may be before it has set up anything.
+    Most are killed a random time after a checkpoint or several, wherever they are then: counted in steps, so that a
+    fast machine does not come to the end. Every fifth is killed at any time from its start, which may be before it has
+    set up anything.
     """
     torch.set_num_threads(1)
-    chance, progress = random.Random(7), folder / "checkpoints" / "progress.json"
+    chance = random.Random(7)
     for kills in range(KILLS + 1):
-        before = progress.stat().st_mtime_ns if progress.exists() else 0
+        before = newest_step(folder)
         child = train_in_child(files, folder, recipe, network)
-        if kills % 5 and saves_again(progress, before, child):
-            time.sleep(chance.uniform(0, 0.03))
-        elif kills % 5 == 0:
-            time.sleep(chance.uniform(0, 0.3))
+        if kills % 5 == 0:
+            time.sleep(chance.uniform(0, 0.1))
+        elif reaches(folder, before + chance.randint(1, 5), child):
+            time.sleep(chance.uniform(0, 0.002))
         if kills < KILLS:
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         if not os.WIFSIGNALED(status):
+            print(folder.with_suffix(".log").read_text(), file=sys.stderr)
             return kills, os.waitstatus_to_exitcode(status)
     raise AssertionError("unreachable: the last one is not killed")
 
@@ -220,8 +228,8 @@ def kill_until_done(files, folder, recipe, network):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [("metadata_net", "metadata"), ("btsbot_cnn", "image")], ids=lambda pair: pair[1])
 def test_kill_9_at_random_moments_changes_no_bit(files, tmp_path, network):
-    # Several steps fit between two kills, and twenty times that must not reach the end.
-    recipe = {"epochs": 45, "patience": 45, "checkpoint_minutes": 0.0}
+    # A kill comes some three steps after the one before; there are 150, so that none reaches the end.
+    recipe = {"epochs": 25, "patience": 25, "checkpoint_minutes": 0.0}
     network = dict(zip(("architecture", "inputs"), network, strict=True))
     call = f"{tuple(map(str, files))!r}, Path({str(tmp_path / 'killed')!r}), {recipe!r}, {network!r}"
     code = f"from pathlib import Path; import test_survival; print(*test_survival.kill_until_done({call}))"

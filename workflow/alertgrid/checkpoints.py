@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from .files import atomic_path, write_json
+from .files import atomic_path, remove_leftovers, write_json
 
 GENERATIONS = 2
 PROGRESS = "progress.json"
@@ -45,6 +45,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         for left_over in self.folder.glob(".*.ckpt"):  # of a process killed while it wrote
             left_over.unlink()
+        remove_leftovers(self.folder / PROGRESS)
 
     def save(self, step: int, content: dict[str, Any], progress: Mapping[str, Any] | None = None) -> Path:
         """Write a checkpoint whole, then remove all but the last two.

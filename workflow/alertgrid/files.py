@@ -30,8 +30,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         The disk is full or may not be written.
     """
     path = Path(path)
-    # The suffix stays, since numpy, pandas and matplotlib choose a format by it.
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = beside(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -42,10 +41,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def beside(path: Path) -> Path:
+    """A new hidden name in the same folder; its suffix stays, since numpy and others choose a format by it."""
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
 def remove_leftovers(*paths: str | Path) -> None:
     """Remove what killed attempts to write files left beside them; only where one process at a time writes them."""
     for path in map(Path, paths):
-        # The names that `atomic_path` gives.
+        # The names that `beside` gives.
         pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
         for left in path.parent.glob(pattern):
             left.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ order: the process on this host; the Slurm job elsewhere; else the age of the fi
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from typing import Any
 import psutil
 
 from .errors import StudyError, disk_errors
+from .files import beside, remove_leftovers
 from .launch import scheduler
 
 HEARTBEAT_SECONDS = 30.0
@@ -29,6 +31,8 @@ HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 300.0
 # A retry may start on another node while Slurm still ends the job before it; 30 s pass there from SIGTERM to SIGKILL.
 HANDOVER_SECONDS = 60.0
+# How file systems say that they have no hard links.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class Lock:
@@ -136,22 +140,50 @@ def _claim(path: Path, what: str, notes: Mapping[str, Any]) -> Lock | None:
             return None
         _discard(path, seen)
     token = uuid.uuid4().hex
+    _appear(path, json.dumps({"token": token, "what": what, **notes, **_self()}))
+    if read(path).get("token") != token:
+        return None
+    remove_leftovers(path)
+    return Lock(path, token)
+
+
+def _appear(path: Path, text: str) -> None:
+    """Let the file be there at once with all of its text, unless there is one.
+
+    A link, since a holder that is killed between creating a file and naming itself in it would stand in everybody's way
+    until the file is old.
+    """
+    claim = beside(path)
+    try:
+        claim.write_text(text, encoding="utf-8")
+        os.link(claim, path)
+    except (FileExistsError, FileNotFoundError):  # another was faster; it may also have tidied the claim away
+        return
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _create(path, text)
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _create(path: Path, text: str) -> None:
+    """The same in two steps, for file systems without links."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
-        return None
+        return
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"token": token, "what": what, **notes, **_self()}, file)
+            file.write(text)
     except OSError:  # a full disk must not leave a lock without a holder
         path.unlink()
         raise
-    return Lock(path, token)
 
 
 def _discard(path: Path, seen: dict[str, Any]) -> None:
     """Move a dead lock away; whoever loses the race for it puts back the live one it caught instead."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    aside = beside(path)
     try:
         os.rename(path, aside)
     except FileNotFoundError:
@@ -161,7 +193,7 @@ def _discard(path: Path, seen: dict[str, Any]) -> None:
             os.link(aside, path)
     else:
         print(f"{path}: taking over from {_describe(seen)}, which has ended", file=sys.stderr, flush=True)
-    aside.unlink()
+    aside.unlink(missing_ok=True)
 
 
 def _self() -> dict[str, Any]:

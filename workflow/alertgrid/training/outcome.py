@@ -13,7 +13,8 @@ from torch import nn
 
 from ..columns import STAMP_SETS
 from ..energy import Meter
-from ..files import write_json
+from ..files import remove_leftovers, write_json
+from ..grid import RUN_FILES
 from ..models import count_parameters
 from ..predictions import write_predictions
 from ..ranking import Ranking, roc_auc
@@ -39,6 +40,7 @@ def write(output: Path, plan: Plan, result: Result, scores: dict[str, np.ndarray
     spec, val, state = plan.spec, result.feeds["val"], result.training.state
     record = _record(plan, result, float(roc_auc(Ranking.of(val.labels.cpu().numpy(), scores["val"]))[0]))
     record |= meter.record(whole=not state.resumed)
+    remove_leftovers(*(output / name for name in RUN_FILES))
     records.write_weights(output / "weights.safetensors", result.model.state_dict())
     records.write_weights(output / "last.safetensors", result.last)
     records.write_history(output / "history.csv", state.history)
