@@ -9,6 +9,7 @@ from alertgrid.errors import StudyError
 from alertgrid.grid import expand_grid
 from alertgrid.models.settings import resolve_settings
 from alertgrid.plan.rates import sized
+from alertgrid.settings.words import fits, own_settings
 from alertgrid.tables.gather import Study, cells_of, pairs
 
 
@@ -27,6 +28,25 @@ def test_the_name_wins_over_the_size_of_the_study():
     assert resolve_settings("maxvit_tiny@224", settings)["input_size"] == 224
     assert resolve_settings("maxvit_tiny", settings)["input_size"] == 64
     assert resolve_settings("convnext_pico", settings)["input_size"] == 128
+
+
+def test_what_is_said_of_a_network_holds_at_every_size():
+    plain, larger = {"head": {"widths": [64], "dropout": 0.5}}, {"head": {"dropout": 0.1}}
+    sections = {"maxvit_tiny@224": larger, "maxvit_tiny": plain, "convnext_pico": {"input_size": 96}}
+    models = {"architectures": sections}
+    assert resolve_settings("maxvit_tiny@224", models)["head"] == {"widths": [64], "dropout": 0.1}
+    assert resolve_settings("maxvit_tiny", models)["head"] == {"widths": [64], "dropout": 0.5}
+    assert list(own_settings(models, "maxvit_tiny@224")) == ["maxvit_tiny", "maxvit_tiny@224"]
+    assert list(own_settings(models, "maxvit_tiny")) == ["maxvit_tiny"]
+    assert fits("maxvit_tiny-image", "maxvit_tiny@224-none-image")
+    assert not fits("maxvit_tiny@224", "maxvit_tiny-none-image")
+
+
+def test_seeds_of_a_network_hold_at_every_size():
+    axes = {"pretraining": ["none"], "inputs": ["image"], "stamps": ["all"], "fractions": [1.0], "seeds": [0]}
+    networks = ["maxvit_tiny", "maxvit_tiny@224", "maxvit_tiny@96"]
+    grid = expand_grid(architectures=networks, seeds_of={"maxvit_tiny": [3], "maxvit_tiny@96": [4]}, **axes)
+    assert grid["seed"].tolist() == [3, 3, 4]
 
 
 def test_both_sizes_stand_side_by_side_and_are_compared():

@@ -278,10 +278,13 @@ def _check_possible(cell: Mapping[str, str]) -> None:
 
 def _seeds(cell, architectures, seeds, seeds_of) -> Sequence[int]:
     """Seeds of a cell; metadata runs exist for every seed that any fusion may ask for."""
+
+    def of(network: str) -> Sequence[int]:
+        return seeds_of.get(network, seeds_of.get(network.partition("@")[0], seeds))
+
     if cell["inputs"] != "metadata":
-        return seeds_of.get(cell["architecture"], seeds)
-    own = [seeds_of.get(name, seeds) for name in architectures]
-    return sorted({seed for group in [seeds_of.get(METADATA_NET, seeds), *own] for seed in group})
+        return of(cell["architecture"])
+    return sorted({seed for name in (METADATA_NET, *architectures) for seed in of(name)})
 
 
 def _controls(cells, permuted, fraction) -> list[dict]:

@@ -22,6 +22,7 @@ from alertgrid.settings.paths import existing_paths, local_path, local_specs, so
 from alertgrid.tuning.search_space import check_tuning, searched_cells
 from alertgrid.settings.study import merge, pretraining_recipe, resolve_study, run_recipe
 from alertgrid.settings.vocabulary import unused_keys
+from alertgrid.settings.words import own_settings
 from alertgrid.claims.rules import Rules
 
 # script:, shell: and submitit's children all find the package through this, under conda too.

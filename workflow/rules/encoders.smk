@@ -47,8 +47,8 @@ def pretraining_models(wildcards):
     """Settings of the encoder that is pre-trained; heads play no part."""
     shared = ("input_normalisation", "input_size")
     kept = {key: SETTINGS["models"][key] for key in shared if key in SETTINGS["models"]}
-    own = SETTINGS["models"].get("architectures", {}).get(wildcards.architecture)
-    return canonical(kept | ({"architectures": {wildcards.architecture: own}} if own else {}))
+    own = own_settings(SETTINGS["models"], wildcards.architecture)
+    return canonical(kept | ({"architectures": own} if own else {}))
 
 
 def pretrain_options(wildcards, input):

@@ -42,8 +42,8 @@ def network_settings(architecture, inputs):
         "joint": (*shared, "cnn", "joint"),
     }[inputs]
     kept = {key: SETTINGS["models"][key] for key in used if key in SETTINGS["models"]}
-    own = SETTINGS["models"].get("architectures", {}).get(architecture)
-    return kept | ({"architectures": {architecture: own}} if own else {})
+    own = own_settings(SETTINGS["models"], architecture)
+    return kept | ({"architectures": own} if own else {})
 
 
 # The custom CNN of the claims is what inference is timed beside.

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..encoders import named_size
 from ..errors import StudyError
+from ..settings.words import own_settings
 
 NORMALISATIONS = ("l2", "unit", "imagenet", "sigma3")
 FUSION_MODES = ("clean", "compat")
@@ -42,7 +43,7 @@ def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = Non
     """Complete settings of one architecture.
 
     Later ones win: the defaults, `settings`, what the architecture is defined with, under `architectures` in `settings`
-    the section of that name, and the input size in the name itself (`maxvit_tiny@224`).
+    the sections of its name without and with an input size, and the size in the name itself (`maxvit_tiny@224`).
 
     Returns
     -------
@@ -56,11 +57,13 @@ def resolve_settings(architecture: str, settings: Mapping[str, Any] | None = Non
         An unknown key or a value out of range, named by its dotted key.
     """
     given = dict(settings or {})
-    overrides = (given.pop("architectures", None) or {}).get(architecture) or {}
+    overrides = own_settings(given, architecture)
+    given.pop("architectures", None)
     resolved = copy.deepcopy(DEFAULTS)
     _update(resolved, given, "models")
     _update(resolved, _OWN.get(architecture, {}), "models")
-    _update(resolved, overrides, f"models.architectures.{architecture}")
+    for name, section in overrides.items():
+        _update(resolved, section, f"models.architectures.{name}")
     if side := named_size(architecture)[1]:
         resolved["input_size"] = side
     resolved["cnn"] = _cnn(resolved["cnn"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 ALL = "all"  # as a key, it fits every cell
@@ -14,12 +14,28 @@ REMOVE = "remove it, or see the comments in config.yaml"
 def fits(words: str, name: str) -> bool:
     """Whether every word of a key is one of a cell's name, both parted by "-"; "all" fits every cell.
 
+    A network without an input size fits the same network at any.
+
     Examples
     --------
-    >>> fits("maxvit_tiny-image", "maxvit_tiny-galaxies-image")
+    >>> fits("maxvit_tiny-image", "maxvit_tiny@224-galaxies-image")
     True
     """
-    return set(words.split("-")) <= {ALL, *name.split("-")}
+    own = name.split("-")
+    return set(words.split("-")) <= {ALL, *own, *(word.partition("@")[0] for word in own)}
+
+
+def own_settings(models: Mapping[str, Any], architecture: str) -> dict[str, Any]:
+    """Sections of `models.architectures` that hold for a network, those of the network at any input size first.
+
+    Examples
+    --------
+    >>> own_settings({"architectures": {"a@224": {"head": {}}, "a": {"cnn": {}}, "b": {}}}, "a@224")
+    {'a': {'cnn': {}}, 'a@224': {'head': {}}}
+    """
+    sections = models.get("architectures") or {}
+    names = dict.fromkeys([architecture.partition("@")[0], architecture])
+    return {name: sections[name] for name in names if sections.get(name)}
 
 
 def suggestion(

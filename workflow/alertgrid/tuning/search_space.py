@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..errors import StudyError
 from ..settings.study import check, merge
-from ..settings.words import PERMUTED, fits
+from ..settings.words import PERMUTED, fits, own_settings
 
 FUSION = "fusion"
 
@@ -81,8 +81,8 @@ def _check_conflicts(settings: Mapping[str, Any], cell: Mapping[str, str], where
         for words, changes in settings["training"].get("overrides", {}).items()
         if any(fits(words, name) for name in trained)
     }
-    own = settings["models"].get("architectures", {}).get(cell["architecture"], {})
-    fixed[f"models.architectures.{cell['architecture']}"] = set(_dotted(own, "models"))
+    for name, section in own_settings(settings["models"], cell["architecture"]).items():
+        fixed[f"models.architectures.{name}"] = set(_dotted(section, "models"))
     for place, keys in fixed.items():
         for name in sorted(keys & names):
             problem = f"{name.split('.', 1)[1]} is searched for {cell['cell']} too"
