@@ -121,32 +121,36 @@ def test_fusion_resumes_bit_for_bit(branches, tmp_path, monkeypatch):
 
 
 def stop_in_view(number, monkeypatch):
-    """Let embedding be asked to stop in a view; the list of all views that are begun from here on."""
-    whole, begun = Embedder._view, []
+    """Let embedding be asked to stop after a batch of a view; the views begun from here on, and at which alert."""
+    whole, begun = Embedder._go_on, []
 
-    def view(embedder, source, view, precision):
-        begun.append(view)
+    def go_on(embedder, part, source, view, *others):
+        begun.append((view, part["done"]))
         if len(begun) == number:
             embedder.tick = Watch(deadline=0.0).check
-        return whole(embedder, source, view, precision)
+        return whole(embedder, part, source, view, *others)
 
-    monkeypatch.setattr(Embedder, "_view", view)
+    monkeypatch.setattr(Embedder, "_go_on", go_on)
     return begun
 
 
-def test_views_that_took_long_are_kept_over_a_stop(branches, tmp_path, monkeypatch):
+def test_what_took_long_is_kept_over_a_stop(branches, tmp_path, monkeypatch, capsys):
     files, sources = branches
-    options = {"inputs": "fusion", "sources": sources}
+    options = {"inputs": "fusion", "sources": sources, "recipe": {"score_batch": 32}}
     run_toy(files, tmp_path / "whole", **options)
     monkeypatch.setattr("alertgrid.training.fusion.WORTH_SECONDS", 0.0)
     begun = stop_in_view(6, monkeypatch)
     with pytest.raises(Interrupted):
         run_toy(files, tmp_path / "cut", **options)
     kept = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").glob("part-*"))
-    assert kept == [f"part-train-{view}.ckpt" for view in range(5)]
+    assert kept == [f"part-train-{view}.ckpt" for view in range(6)]
     begun.clear()
-    run_toy(files, tmp_path / "cut", **options)
-    assert begun == [5, 6, 7, 0, 0]  # the last two are validation and test
+    capsys.readouterr()
+    record = run_toy(files, tmp_path / "cut", **options)
+    assert begun == [(5, 32), (6, 0), (7, 0), (0, 0), (0, 0)]  # the last two are validation and test
+    alerts = record["n_train_alerts"]
+    left = 3 * alerts - 32
+    assert f"embeddings of train {left}/{left} alerts" in capsys.readouterr().err
     assert not list((tmp_path / "cut" / "checkpoints").glob("*.ckpt"))
     same_run(tmp_path / "whole" / "out", tmp_path / "cut" / "out")
 
@@ -183,7 +187,7 @@ def test_recorded_seconds_hold_the_embeddings_of_all_sessions_and_the_scores(bra
     files, sources = branches
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    for owner, name, seconds in ((Embedder, "_view", 100.0), (Learner, "step", 1.0), (Learner, "score", 10.0)):
+    for owner, name, seconds in ((Embedder, "_go_on", 100.0), (Learner, "step", 1.0), (Learner, "score", 10.0)):
         monkeypatch.setattr(owner, name, slowed(getattr(owner, name), clock, seconds))
     options = {"inputs": "fusion", "sources": sources, "recipe": {"epochs": 2}}
     with monkeypatch.context() as patch:

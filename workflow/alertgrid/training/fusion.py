@@ -1,8 +1,8 @@
 """Frozen fusion: a new head on the embeddings of a trained image network and a trained metadata network.
 
 The branches never change, so in `clean` mode their embeddings are computed once, for each of the eight views that
-augmentation may show, and the head trains on them; a view that took long is kept beside the checkpoints, so that a job
-that ends before the last one goes on with the next. In `compat` mode the branches run in training mode at every step,
+augmentation may show, and the head trains on them; what took long is kept beside the checkpoints, so that a job that
+ends before the last view is done goes on there. In `compat` mode the branches run in training mode at every step,
 as in the published code: their dropout acts and their batch statistics drift.
 """
 
@@ -11,21 +11,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..checkpoints import Checkpoints
-from ..errors import StudyError
+from ..errors import Interrupted, StudyError
 from ..models import build_model
+from ..progress import Progress
 from .augment import SYMMETRIES
 from .data import Data, Feed, Table, stamp_feed
 from .hardware import available_memory
 from .records import read_record, read_weights
 
 SHARE = 0.5  # of the free memory that embeddings may take
-WORTH_SECONDS = 20.0  # a view that is made faster is made again after a stop, which costs minutes at most
+WORTH_SECONDS = 20.0  # what is made of a view in less time is made again after a stop, which costs minutes at most
 
 
 def load_branch(folder: str | Path, inputs: str, channels: int, expected: dict[str, object]) -> nn.Module:
@@ -75,7 +77,7 @@ class Embedder:
         With `embeddings(stamps, metadata)`.
     data : Data
     keeper : Checkpoints
-        Keeps the views that took long.
+        Keeps what took long.
     batch : int
         Alerts per forward pass.
     channels_last : bool
@@ -86,7 +88,7 @@ class Embedder:
     Attributes
     ----------
     seconds : float
-        That earlier sessions spent on the views that they have kept.
+        That earlier sessions spent on what they have kept.
     """
 
     def __init__(
@@ -119,41 +121,51 @@ class Embedder:
         self.model.eval()
         source = stamp_feed(self.data, rows, labels, "fusion")
         views, device = SYMMETRIES if all_views else 1, self.data.device
+        progress = Progress(len(rows) * views, f"embeddings of {name}")
         image = metadata = None
         for view in range(views):
-            embedded, metadata = self._kept_view(f"{name}-{view}", source, view, precision)
+            embedded, metadata = self._view(f"{name}-{view}", source, view, precision, progress)
             if image is None:
                 image = _room(len(rows) * views, embedded.shape[1], device)
             image[view::views] = embedded.to(image.device)
         tables = (Table(image, None, device), Table(metadata.to(device), None, device))
         return Feed(*tables, labels=source.labels, rows=rows, views=views)
 
-    def _kept_view(self, name: str, source: Feed, view: int, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both embeddings of one view, from an earlier session where that has kept them."""
-        if kept := self.keeper.get(name):
-            self.seconds += kept["seconds"]
-            return kept["image"], kept["metadata"]
-        began = time.monotonic()
-        image, metadata = self._view(source, view, precision)
-        seconds = time.monotonic() - began
-        if seconds >= WORTH_SECONDS:
-            self.keeper.put(name, {"seconds": seconds, "image": image, "metadata": metadata})
-        return image, metadata
+    def _view(
+        self, name: str, source: Feed, view: int, precision: str, progress: Progress
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both embeddings of one view, from where an earlier session has left it."""
+        part = self.keeper.get(name) or {"done": 0, "seconds": 0.0, "tables": []}
+        self.seconds += part["seconds"]
+        progress.total -= part["done"]
+        if part["done"] < len(source):
+            began, stop = time.monotonic(), None
+            try:
+                self._go_on(part, source, view, precision, progress)
+            except Interrupted as asked:
+                stop = asked
+            part["seconds"] += time.monotonic() - began
+            if part["seconds"] >= WORTH_SECONDS:
+                self.keeper.put(name, part)
+            if stop:
+                raise stop
+        return tuple(part["tables"])
 
-    def _view(self, source: Feed, view: int, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both embeddings of all alerts of a split, seen under one symmetry."""
+    def _go_on(self, part: dict[str, Any], source: Feed, view: int, precision: str, progress: Progress) -> None:
+        """Embed what is not done of a split, seen under one symmetry, batch by batch."""
         device = self.data.device
-        order = torch.arange(len(source), device=device).split(self.batch)
-        turns = [torch.full_like(part, view) for part in order]
-        tables = None
-        for part, inputs in zip(order, source.stream(order, turns), strict=True):
+        # From the beginning of a batch, so that the batches, and with them the bits, are those of an undisturbed run.
+        order = torch.arange(part["done"], len(source), device=device).split(self.batch)
+        turns = [torch.full_like(batch, view) for batch in order]
+        for batch, inputs in zip(order, source.stream(order, turns), strict=True):
             embedded = self._embed(*inputs, precision)
-            tables = tables or [_room(len(source), values.shape[1], device) for values in embedded]
-            for table, values in zip(tables, embedded, strict=True):
-                table[part.to(table.device)] = values.to(table.device)
+            part["tables"] = part["tables"] or [_room(len(source), values.shape[1], device) for values in embedded]
+            for table, values in zip(part["tables"], embedded, strict=True):
+                table[batch.to(table.device)] = values.to(table.device)
+            part["done"] += len(batch)
+            progress.step(len(batch))
             if self.tick:
                 self.tick()
-        return tuple(tables)
 
     @torch.no_grad()
     def _embed(self, stamps: torch.Tensor, values: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
