@@ -54,6 +54,18 @@ def test_wall_time_is_a_queue_with_fusions_last():
     assert two.wall_seconds == pytest.approx(expected / 2)
 
 
+def test_on_the_way_lie_checkpoints_and_embeddings_of_what_runs_at_once():
+    def scratch(*rows, **settings):
+        work = runs(*rows, **settings)
+        return plan.estimate(work, alerts=total(ALERTS), rates=RATES, concurrency=2).scratch_bytes
+
+    checkpoint, views = 8 * 4 * 1000, (8 * 500 + 300) * 4 * (512 + 128)
+    assert scratch(FUSION) == checkpoint + views
+    assert scratch(FUSION, training={"augment": False}) == checkpoint + 800 * 4 * (512 + 128)
+    assert scratch(FUSION, models={"fusion": {"mode": "compat"}}) == checkpoint
+    assert scratch(FUSION, IMAGE, OTHER) == checkpoint + views + 8 * 4 * 2000  # two at once
+
+
 def test_disk_grows_linearly_with_alerts():
     small = plan.estimate(runs(IMAGE), alerts=total(ALERTS), rates=RATES).disk_bytes
     more = {key: 10 * n for key, n in ALERTS.items()}

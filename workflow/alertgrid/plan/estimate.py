@@ -21,7 +21,8 @@ START_SECONDS = 20.0
 NOTICE_SECONDS = {"slurm": 100.0, "local": 2.0}
 CATALOGUE_BYTES = 400  # of one alert: catalogue columns and 25 metadata in float32
 PREDICTION_BYTES = 20  # candid, split, score
-CHECKPOINT_COPIES = 4  # weights, best weights, two moments of the optimizer
+CHECKPOINT_COPIES = 2 * 4  # two generations of weights, best weights, two moments of the optimizer
+EMBEDDING_BYTES = 4 * (512 + 128)  # of ConvNeXt or MaxViT and the metadata network
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Plan:
 
     `tasks` has one row per task: run, cell, job, stage, done, hours (of one device), device, basis ("recorded",
     "measured", "guess"), source. `wall_seconds` is for what is left, at `concurrency` jobs at once. `disk_bytes` stays,
-    `scratch_bytes` is the checkpoints of what runs at once. `other_jobs` are still to come, and train nothing.
+    `scratch_bytes` is what the runs at once keep to go on after a stop. `other_jobs` train nothing.
     """
 
     tasks: pd.DataFrame
@@ -88,7 +89,7 @@ def estimate(
     left = table[~table["done"]]
     stamps = alerts * (channels * STAMP_SIZE**2 * item_bytes + CATALOGUE_BYTES)
     kept = (table["predicted"] * PREDICTION_BYTES + 4 * table["weights"] * table["parameters"]).sum()
-    at_once = left.loc[left["weights"] > 0, "parameters"].nlargest(concurrency)
+    scratch = 4 * CHECKPOINT_COPIES * left["parameters"] + EMBEDDING_BYTES * left["kept"]
     return Plan(
         tasks=table[["run", "cell", "job", "stage", "done", "hours", "device", "basis", "source"]],
         device=device,
@@ -96,7 +97,7 @@ def estimate(
         other_jobs=other_jobs,
         wall_seconds=_wall_seconds(left, concurrency, NOTICE_SECONDS[executor]),
         disk_bytes=float(stamps + kept),
-        scratch_bytes=float(CHECKPOINT_COPIES * 4 * at_once.sum()),
+        scratch_bytes=float(scratch[left["weights"] > 0].nlargest(concurrency).sum()),
     )
 
 

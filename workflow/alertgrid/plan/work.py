@@ -33,8 +33,8 @@ class Task:
 
     `run` names it as the folders do, `cell` the line of the plan that it belongs to, `job` what it shares a start with.
     `trained` and `scored` count alerts through the whole network (a training step, a forward pass), `embedded` those
-    through the frozen image branch of a fusion. `weights` and `predicted` are what it leaves: copies of its parameters,
-    and scores. `note` says what could not be counted.
+    through the frozen image branch of a fusion, `kept` those whose embeddings lie on disk until it is done. `weights`
+    and `predicted` are what it leaves: copies of its parameters, and scores. `note` says what could not be counted.
     """
 
     run: str
@@ -47,6 +47,7 @@ class Task:
     trained: float = 0.0
     scored: float = 0.0
     embedded: float = 0.0
+    kept: float = 0.0
     weights: int = 0
     predicted: int = 0
     note: str = ""
@@ -124,7 +125,8 @@ def _amounts(
     if run["inputs"] == "fusion":
         views = FUSION_VIEWS if recipe.get("augment", True) else 1
         frozen = settings["models"].get("fusion", {}).get("mode", "clean") == "clean"
-        work["embedded"] = trained * views + judged if frozen else sum(work.values())
+        embedded = trained * views + judged
+        work |= {"embedded": embedded, "kept": embedded} if frozen else {"embedded": sum(work.values())}
     network = run["architecture"] if run["inputs"] == "metadata" else _network(settings, run["architecture"])
     return {**work, "architecture": network, "inputs": run["inputs"], "predicted": judged}
 
