@@ -28,7 +28,7 @@ GATHERING = {"all", "report", "figures", "fetch"}
 RULES = workflow_rules() - GATHERING
 # What a profile may say; a key of the study (fraction, seed, epochs, config ...) is none of these.
 MACHINE_RESOURCES = {"mem_mb", "runtime", "gpu", "gres", "slurm_account", "slurm_partition", "slurm_extra", "machine"}
-MACHINE_RESOURCES |= {f"trial_{name}" for name in ("partition", "gres", "gpu", "mem_mb", "runtime")}
+MACHINE_RESOURCES |= {f"trial_{name}" for name in ("partition", "gres", "gpu", "mem_mb", "runtime", "threads")}
 MACHINE_KEYS = {"cores", "resources", "default-resources", "set-resources", "set-threads", "jobs", "executor"} | {
     "local-cores",
     "keep-going",
@@ -117,6 +117,7 @@ def test_trials_of_a_search_ask_for_what_trainings_ask(name):
     assert resources["tune"][f"trial_{request}"] == resources["train"][request]
     for key in ("mem_mb", "runtime"):
         assert resources["tune"][f"trial_{key}"] == evaluate(resources["train"][key], 1)
+    assert resources["tune"]["trial_threads"] == load(name)["set-threads"]["train"]
 
 
 @pytest.mark.parametrize("name", SLURM)

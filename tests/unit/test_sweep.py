@@ -192,3 +192,16 @@ def test_tasks_on_this_machine_end_with_the_one_who_started_them(tmp_path, child
     starter.terminate()
     assert starter.wait(30) == 128 + signal.SIGTERM
     wait_for(tmp_path / "ended")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_array_ends_with_the_one_who_waits_for_it(slurm, number):
+    with pytest.raises((SystemExit, KeyboardInterrupt)), sweep._ended_with_us("77"):
+        signal.raise_signal(number)
+    assert (slurm / "calls.txt").read_text() == "scancel 77\n"
+
+
+def test_an_array_that_has_ended_is_left_alone(slurm):
+    with sweep._ended_with_us("77"):
+        pass
+    assert not (slurm / "calls.txt").exists()

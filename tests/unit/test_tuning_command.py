@@ -10,8 +10,9 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+import submitit
 import yaml
-from alertgrid.errors import Interrupted
+from alertgrid.errors import Interrupted, StudyError
 from alertgrid.figures.tuning import write_tuning_figures
 from alertgrid.files import read_json
 from alertgrid.launch.profile import read_profile
@@ -183,6 +184,35 @@ def test_the_workflow_says_what_a_trial_asks_of_slurm(words):
     words.remove("debug")
     assert command._place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
     assert command._place(options(*words, "--trial", "{}"))[0] == "local"
+
+
+@pytest.mark.parametrize("name", ["slurm", "slurm-gpus", "slurm-nodbd"])
+def test_what_a_profile_says_of_trials_stands_in_their_batch_script(words, slurm, tmp_path, name):
+    (slurm / "srun").write_text("#!/bin/sh\n")
+    (slurm / "srun").chmod(0o755)
+    asked = yaml.safe_load((PROFILES / name / "profile.yaml").read_text())["set-resources"]["tune"]
+    trial = {key.removeprefix("trial_"): value for key, value in asked.items() if key.startswith("trial_")}
+    given = options(*words, "--trial", json.dumps(trial))
+    executor = submitit.AutoExecutor(tmp_path, cluster="slurm")
+    executor.update_parameters(**command._place(given)[1])
+    script = executor._executor._make_submission_file_text("true", "1")
+    wanted = {f"--partition={trial['partition']}", "--time=240", "--mem=48GB", "--cpus-per-task=4"}
+    wanted |= {f"--gres={trial['gres']}"} if "gres" in trial else {f"--gpus-per-node={trial['gpu']}"}
+    assert wanted <= {line.removeprefix("#SBATCH ") for line in script.splitlines()}
+    assert command._objective(given).threads == 4
+
+
+@pytest.mark.parametrize(("machine", "said"), [("devices=2", "1 for a trial"), ("epochs=3", "'epochs' is unknown")])
+def test_how_trials_may_not_use_the_machine_is_said_before_any_starts(words, tmp_path, machine, said):
+    with pytest.raises(StudyError, match=said):
+        command.run_tune(options(*words, "--machine", machine))
+    assert not (tmp_path / "tuning").exists()
+
+
+def test_trials_use_the_machine_as_told(words, tmp_path):
+    command.run_tune(options(*words, "--machine", "score_batch=32"))
+    records = [read_json(path)["settings"]["training"] for path in (tmp_path / "tuning").rglob("run.json")]
+    assert {record["score_batch"] for record in records} == {32}
 
 
 def test_workers_ask_for_what_the_profile_s_trainings_ask(words):

@@ -48,14 +48,19 @@ def setting(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options about the machine and the time, the same for every long job."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, help="threads of the CPU")
+def add_machine_option(parser: argparse.ArgumentParser) -> None:
+    """The option of everything that trains."""
     parser.add_argument(
         "--machine", type=setting, nargs="*", default=[], metavar="KEY=VALUE",
         help="how a training uses the machine, such as devices=4 or compile=default; see profiles",
     )  # fmt: skip
+
+
+def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options about the machine and the time, the same for every long job."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, help="threads of the CPU")
+    add_machine_option(parser)
     parser.add_argument("--deadline", type=float, help="end of the time, in seconds since 1970")
     parser.add_argument("--budget-seconds", type=float, help="time given to this process")
     parser.add_argument("--console", type=int, help="file descriptor that is told of finished work, beside the log")

@@ -14,6 +14,8 @@ rule tune:
     conda:
         "../../envs/study.yaml"
     threads: 1
+    resources:
+        machine="",
     params:
         options=tune_options,
         trial=trial_resources,
@@ -25,4 +27,4 @@ rule tune:
     shell:
         "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
         " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"
-        " --search {params.search} --output {params.folder} > {log} 2>&1"
+        " --search {params.search} --output {params.folder} --machine {resources.machine} > {log} 2>&1"

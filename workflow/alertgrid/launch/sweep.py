@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,10 @@ def run_tasks(
     with submitit.helpers.clean_env():
         if executor.cluster == "slurm":
             jobs = executor.submit_array(tasks)
-            write_json(note, {"job": jobs[0].job_id.split("_")[0]})
-            return _gather(jobs)
+            array = jobs[0].job_id.split("_")[0]
+            write_json(note, {"job": array})
+            with _ended_with_us(array):
+                return _gather(jobs)
     return _run_few(executor, tasks, at_once)
 
 
@@ -94,6 +96,20 @@ def _unknown(array: str, note: Path) -> StudyError:
         "an answer",
         f"start again when the scheduler is back; if that array has surely ended, delete {note}",
     )
+
+
+@contextlib.contextmanager
+def _ended_with_us(array: str) -> Iterator[None]:
+    """End the array when the wait for it ends early, on SIGTERM or Ctrl-C: it would use GPUs that nobody asks for.
+
+    Its tasks get SIGTERM from Slurm, save, and go on when the search is started again.
+    """
+    try:
+        with end_on_sigterm():
+            yield
+    except BaseException:
+        scheduler.cancel_number(array)
+        raise
 
 
 def _gather(jobs: Sequence[Any], poll_seconds: float = 10.0, grace_seconds: float = GRACE_SECONDS) -> list[Any]:

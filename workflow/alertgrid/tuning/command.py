@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,29 @@ from typing import Any
 import optuna
 
 from ..columns import STAMP_SETS
+from ..errors import StudyError
 from ..figures.tuning import write_tuning_figures
 from ..files import sha256_text
 from ..grid import cell_name
 from ..launch.profile import Profile, read_profile
 from ..launch.scheduler import end_of_job
-from ..options import mapping
+from ..options import add_machine_option, mapping
 from ..settings.study import merge
 from .journal import Search
 from .search import tune
 
 # Trials on this machine have no limit; submitit's own is five minutes, and it starts a worker again six times only.
 LOCAL_MINUTES = 30 * 24 * 60
+# What a trial asks of Slurm, in the profile's words -> in submitit's, and how the value is turned into one of its type.
+WORDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "partition": ("slurm_partition", str),
+    "account": ("slurm_account", str),
+    "gres": ("slurm_gres", str),
+    "gpu": ("slurm_gpus_per_node", str),
+    "runtime": ("timeout_min", int),
+    "mem_mb": ("mem_gb", lambda megabytes: megabytes / 1000),
+    "threads": ("cpus_per_task", int),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,8 @@ class TrainingObjective:
     """Trains one run with the drawn settings over the given ones; its value is the lowest validation loss.
 
     Test objects play no part in the value. `training` and `models` are the settings that a draw replaces; `code` is the
-    hash of the code that trains. A training saves and stops before the end of the Slurm job that it runs in.
+    hash of the code that trains, `machine` how it uses what it is given. A training saves and stops before the end of
+    the Slurm job that it runs in.
     """
 
     dataset: Path
@@ -44,6 +56,7 @@ class TrainingObjective:
     device: str = "auto"
     threads: int | None = None
     code: str = ""
+    machine: Sequence[tuple[str, Any]] = ()
 
     def __call__(self, settings: Mapping[str, Any], folder: Path, report: Callable[[int, float], None]) -> float:
         """Lowest validation loss; a trial that is ended early leaves no checkpoint behind."""
@@ -56,7 +69,7 @@ class TrainingObjective:
                 shutil.rmtree(folder / "checkpoints")
                 raise
 
-        recipe = training.Recipe.parse(merge(self.training, settings.get("training", {})))
+        recipe = training.Recipe.parse(merge(self.training, settings.get("training", {})), self.machine)
         spec = training.RunSpec(**self.axes)
         record = training.train_run(
             training.open_data(self.dataset, self.catalogue, [spec], recipe=recipe, device=self.device),
@@ -107,11 +120,13 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory-gb", type=float, default=16.0, help="memory of a worker")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU for each worker")
+    add_machine_option(parser)
     parser.add_argument("--cores", type=int, help="most trials at once on this machine")
 
 
 def run_tune(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
+    _check_recipe(options)
     cluster, parameters = _place(options)
     objective = _objective(options)
     folder = options.output if options.search is None else options.search / _identity(objective, options)
@@ -134,6 +149,20 @@ def run_tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_recipe(options: argparse.Namespace) -> None:
+    """Refuse here what every trial would refuse."""
+    from ..training.recipe import Recipe
+
+    recipe = Recipe.parse(_recipe(options), options.machine)
+    if recipe.devices > 1:
+        raise StudyError("--machine devices", f"is {recipe.devices}", "1 for a trial", "take it out for rule tune")
+
+
+def _recipe(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the training, without those that other cells have of their own."""
+    return {key: value for key, value in options.training.items() if key != "overrides"}
+
+
 def _objective(options: argparse.Namespace) -> TrainingObjective:
     """What a trial trains."""
     axes = ("architecture", "pretraining", "inputs", "fraction", "seed", "draw", "stamps")
@@ -141,12 +170,13 @@ def _objective(options: argparse.Namespace) -> TrainingObjective:
         dataset=options.dataset.absolute(),
         catalogue=options.catalogue.absolute(),
         axes={axis: getattr(options, axis) for axis in axes},
-        training={key: value for key, value in options.training.items() if key != "overrides"},
+        training=_recipe(options),
         models=options.models,
         encoder=options.encoder and options.encoder.absolute(),
         device=options.device,
-        threads=options.threads,
+        threads=(options.trial or {}).get("threads", options.threads),
         code=options.code,
+        machine=options.machine,
     )
 
 
@@ -165,17 +195,9 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if options.trial is None:
         profile = read_profile(options.profile)
         return options.cluster or profile.executor, _parameters(options, profile)
-    words = {
-        "partition": "slurm_partition",
-        "account": "slurm_account",
-        "gres": "slurm_gres",
-        "gpu": "slurm_gpus_per_node",
-    }
     minutes = options.minutes if options.trial else LOCAL_MINUTES
     asked = {"timeout_min": minutes, "cpus_per_task": options.threads}
-    asked |= {name: options.trial[key] for key, name in words.items() if options.trial.get(key)}
-    scale = {"runtime": ("timeout_min", 1), "mem_mb": ("mem_gb", 1000)}
-    asked |= {name: options.trial[key] / unit for key, (name, unit) in scale.items() if key in options.trial}
+    asked |= {name: turn(options.trial[key]) for key, (name, turn) in WORDS.items() if options.trial.get(key)}
     return options.cluster or ("slurm" if options.trial else "local"), asked
 
 
