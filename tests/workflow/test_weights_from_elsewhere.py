@@ -23,6 +23,13 @@ def test_published_models_are_fetched_by_the_fetch_rule_alone(fresh):
     assert (planned["fetch_entrant"], planned["predict_entrant"]) == (1, 1)
 
 
+def test_what_a_pretraining_starts_from_is_fetched_too(fresh):
+    start = "      imagenet: {hub: imagenet}\n      galaxies:\n        start: imagenet\n        corpus"
+    fresh.edit("config.yaml", "      galaxies:\n        corpus", start)
+    fresh.edit("config.yaml", "test_convnext]", "convnext_pico]")
+    assert fresh.planned("--", "fetch") == {"fetch": 1, "fetch_encoder": 1}
+
+
 def use_weights(project, source: str) -> None:
     """Let the toy study start from other weights beside its own pre-training."""
     project.edit("config.yaml", "pretraining: [none, galaxies]", "pretraining: [none, galaxies, mine]")

@@ -140,7 +140,8 @@ rule fetch:
     """Download everything that the study needs from a hub; to be run once, on a node with internet."""
     input:
         lambda wildcards: [
-            f"<study>/encoders/{run.architecture}-{run.pretraining}/manifest.json"
-            for run in GRID[GRID["pretraining"].isin(FETCHED)].itertuples()
+            f"<study>/encoders/{architecture}-{name}/manifest.json"
+            for architecture, name in encoders_needed(GRID, SETTINGS["pretraining"])
+            if name in FETCHED
         ],
         expand("<study>/entrants/{entrant}/model/manifest.json", entrant=FETCHED_ENTRANTS),
