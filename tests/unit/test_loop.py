@@ -148,6 +148,15 @@ def test_resumed_at_any_step_equals_uninterrupted(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(("before", "asked", "used"), [(0, 8, 8), (8, 4, 4), (4, 8, 4), (4, 0, 4), (0, 0, 0)], ids=str)
+def test_what_is_asked_of_a_resumed_run_holds_unless_memory_ran_out_for_it(tmp_path, before, asked, used):
+    first = training(tmp_path)
+    first.learner.micro_batch = before  # asked for, or what halving left
+    first.save()
+    resumed = training(tmp_path, toy_learner(micro_batch=asked), micro_batch=asked)
+    assert resumed.learner.micro_batch == used
+
+
 def test_sigterm_saves_and_leaves(tmp_path, monkeypatch):
     with Watch() as watch:
         loop = training(tmp_path, watch=watch)

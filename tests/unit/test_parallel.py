@@ -8,7 +8,7 @@ from alertgrid.errors import Interrupted, StudyError
 from alertgrid.files import read_json
 from alertgrid.predictions import read_predictions
 from alertgrid.training import Recipe, RunSpec, parallel
-from alertgrid.training.randomness import EpochPlan
+from alertgrid.training.randomness import EpochPlan, own_randomness
 from alertgrid.training.team import train_together
 from toy_training import MODELS, RECIPE, run_toy, same_run, toy_feed, toy_learner, write_toy
 
@@ -110,6 +110,18 @@ def as_one_of_two(monkeypatch, number):
     monkeypatch.setattr(parallel, "rank", lambda: number)
     values = vars(toy_learner())
     return parallel.SharedLearner(**values, wrapped=values["network"])
+
+
+def test_out_of_memory_names_the_setting_that_helps(monkeypatch):
+    learner, feed = as_one_of_two(monkeypatch, 0), toy_feed(8)
+    learner.whole = {1: 16}
+
+    def full(*given):
+        raise torch.OutOfMemoryError("simulated")
+
+    monkeypatch.setattr(learner, "forward", full)
+    with own_randomness(learner.device), pytest.raises(StudyError, match=r'machine: "micro_batch=N" in the profile'):
+        learner.step(next(feed.stream([torch.arange(8)])), feed.labels, 1, 0.01)
 
 
 @pytest.mark.parametrize(

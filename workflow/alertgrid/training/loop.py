@@ -253,7 +253,8 @@ class Training:
         self.losses = content["losses"].to(self.learner.device)
         self.learner.network.load_state_dict(content["model"])
         self.learner.optimizer.load_state_dict(content["optimizer"])
-        self.learner.micro_batch = self.state.micro_batch
+        # The smaller one: what memory ran out for once is not tried again, and what is asked now holds.
+        self.learner.micro_batch = min(filter(None, (self.recipe.micro_batch, self.state.micro_batch)), default=0)
         self.best = {name: value.to(self.learner.device) for name, value in content["best"].items()}
         print(
             f"{self.name}: resumed after epoch {self.state.epoch}, step {self.state.position} of {self.steps}",

@@ -108,7 +108,7 @@ class SharedLearner(Learner):
         if loss is None:
             raise StudyError(
                 f"process {rank()} of {size()}", f"memory runs out with {len(labels)} alerts", "room for them",
-                "set training.micro_batch, which halves itself only where one process trains",
+                'say machine: "micro_batch=N" in the profile (it halves itself only where one process trains)',
             )  # fmt: skip
         distributed.all_reduce(loss)
         return loss / size()
