@@ -127,6 +127,16 @@ def test_a_row_whose_values_have_shifted_is_named(tmp_path):
         btsbot.read(folder=str(tmp_path), splits=["train"])
 
 
+@pytest.mark.parametrize("edit", ["{number},{row}", "{row},", "{number},{row},"])
+def test_rows_longer_than_the_header_are_refused_before_any_row_moves(tmp_path, edit):
+    write_split(tmp_path)
+    path = tmp_path / "train_cand.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(edit.format(number=n + 1, row=row) for n, row in enumerate(rows))]) + "\n")
+    with pytest.raises(StudyError, match=r"train_cand.csv, row 0 .*the row has [12] more values? than the header"):
+        btsbot.read(folder=str(tmp_path), splits=["train"])
+
+
 def test_a_table_cut_off_within_a_text_is_refused(tmp_path):
     write_split(tmp_path)
     with open(tmp_path / "train_cand.csv", "a") as handle:

@@ -139,12 +139,23 @@ def _parse(path: Path, **options) -> Iterator[pd.DataFrame]:
     """Let pandas read the CSV in blocks; its complaints about the file's form become ours."""
     try:
         with pd.read_csv(path, **options) as blocks:
-            yield from blocks
+            for block in blocks:
+                _check_width(path, block)
+                yield block
     except FileNotFoundError:
         remedy = "correct data.folder, data.catalogue, data.version, data.cuts or data.splits"
         raise StudyError(str(path), "there is no such file", "the table of a split", remedy) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise StudyError(str(path), f"cannot be read ({error})", "a CSV file with a header", "copy it again") from None
+
+
+def _check_width(path: Path, block: pd.DataFrame) -> None:
+    """Refuse rows with more values than the header has names: pandas would take the first ones for row numbers."""
+    if not isinstance(block.index, pd.RangeIndex):
+        surplus = block.index.nlevels
+        problem = f"the row has {surplus} more value{'s' * (surplus > 1)} than the header"
+        remedy = "name every column (R: col.names=NA, pandas: index=False), or remove the comma at the end of rows"
+        raise StudyError(row_of(path, 0), problem, "one value for each name of the header", remedy)
 
 
 def _find_text(path: Path, numbers: set[str], rows: int) -> None:
