@@ -55,6 +55,10 @@ IMPOSSIBLE = [
     ("pretraining.galaxies", {"corpus": {"source": "simulation"}}, "number of galaxies"),
     ("report.threshold", 2, "0 to 1"),
     ("report.claims.metric", "brier", "greater value"),
+    ("report.magnitude_edges", [20, 18, 16], "edges that ascend"),
+    ("report.policy_edges", [17, 18, 18], "edges that ascend"),
+    ("report.policies", [{"name": "bts_p1", "alerts": 1, "score": 0.5, "magnitude": 19}], "a name beside bts_p1"),
+    ("report.policies", [{"name": "mine", "alerts": 1, "score": 0.5, "magnitude": m} for m in (18, 19)], "mine"),
 ]
 
 

@@ -73,6 +73,16 @@ def test_broken_data_stop_the_study_with_file_and_row_before_anything_is_trained
     assert not (fresh.folder / "results/toy/runs").exists()
 
 
+def test_scores_of_others_that_are_words_stop_the_study_before_anything_is_trained(fresh, tmp_path):
+    write_published(tmp_path / "alerts")
+    use_folder(fresh, f"{tmp_path / 'alerts'}\n      keep_columns: [isdiffpos]")
+    fresh.edit("config.yaml", "report: {}", "report: {external: [isdiffpos]}")
+    result = fresh.snakemake("results/toy/catalogue.h5", seconds=90)
+    assert result.returncode != 0
+    assert re.search(r"report\.external: isdiffpos of candid \d+ is 't'", result.stdout + result.stderr)
+    assert not (fresh.folder / "results/toy/catalogue.h5").exists()
+
+
 def test_a_second_controller_and_a_study_above_its_budget_do_not_start(fresh):
     fresh.edit("config.yaml", "expect_signal: false", "expect_signal: false\n  budget: {disk_gb: 1.0e-9}")
     with locks.hold(fresh.folder / "results/toy" / guard.LOCK, "study toy"):

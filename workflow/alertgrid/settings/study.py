@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from ..errors import StudyError
+from .values import check_values
 from .vocabulary import check_words
 from .words import fits, suggestion
 
@@ -44,16 +44,9 @@ def resolve_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
         )
     settings = merge(config.get("defaults") or {}, studies[name] or {})
     check(settings, schema, f"studies.{name}")
-    _check_shares(settings["splits"]["shares"], f"studies.{name}.splits.shares")
+    check_values(settings, f"studies.{name}")
     check_words(settings, f"studies.{name}")
     return settings
-
-
-def _check_shares(shares: Sequence[float], where: str) -> None:
-    """Refuse shares that are not those of a whole."""
-    if not math.isclose(math.fsum(shares), 1.0, abs_tol=1e-6):
-        problem = f"{list(shares)} sum to {math.fsum(shares):g}"
-        raise StudyError(where, problem, "shares of train, val and test that sum to 1", "correct one of them")
 
 
 def _check_top(config: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..columns import BANDS, SOURCE_SETS
 from ..errors import StudyError
+from ..external import external_scores
 from ..policies import Timeline, timeline
 
 Families = dict[str, tuple[np.ndarray, list[str]]]
@@ -133,14 +134,11 @@ def build_testset(catalogue: pd.DataFrame, magnitude_edges: Sequence[float], ext
     Raises
     ------
     StudyError
-        There is no test alert, or the catalogue lacks an external entrant's column.
+        There is no test alert, or an external entrant has no column of numbers in the catalogue.
     """
     rows = {split: catalogue[catalogue["split"] == split].reset_index(drop=True) for split in ("val", "test")}
     if rows["test"].empty:
         raise StudyError("catalogue", "no test alert", "alerts of split test", "look at the splits of this study")
-    for name in external:
-        if name not in catalogue:
-            raise StudyError("report.external", f"no column {name!r}", f"one of {list(catalogue)}", "correct the name")
-    scores = {split: {name: part[name].to_numpy(float) for name in external} for split, part in rows.items()}
+    scores = {split: external_scores(part, external) for split, part in rows.items()}
     parts = {split: Part.of(part, magnitude_edges) for split, part in rows.items()}
     return TestSet(parts["val"], parts["test"], scores["test"], scores["val"])
