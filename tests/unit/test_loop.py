@@ -12,6 +12,7 @@ from alertgrid.training import Recipe
 from alertgrid.training.interrupts import Interrupted, Watch
 from alertgrid.training.loop import Training
 from alertgrid.training.randomness import own_randomness
+from torch import nn
 from toy_training import CPU, RECIPE, Tiny, toy_feed, toy_learner
 
 
@@ -100,6 +101,32 @@ def test_out_of_memory_with_one_alert_is_an_error():
     learner.network.room = 0
     with pytest.raises(StudyError, match="single alert"):
         learner.score(toy_feed(4), "fp32")
+
+
+class Normalised(Cramped):
+    """With batch normalisation, which refuses a single alert."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers.insert(0, nn.BatchNorm1d(6))
+
+
+@pytest.mark.parametrize(("count", "micro_batch"), [(64, 21), (64, 7), (5, 2), (3, 2), (7, 1)])
+def test_no_piece_of_a_batch_is_too_small_for_batch_normalisation(count, micro_batch):
+    learner, feed = toy_learner(Normalised(), micro_batch=micro_batch), toy_feed(count)
+    learner.network.room = max(micro_batch, 3)
+    with own_randomness(CPU):
+        loss = learner.step(next(feed.stream([torch.arange(count)])), feed.labels, 1, 0.01)
+    assert torch.isfinite(loss)
+    assert learner.micro_batch == micro_batch  # nothing ran out of memory
+
+
+def test_out_of_memory_never_halves_below_what_batch_normalisation_needs():
+    learner, feed = toy_learner(Normalised()), toy_feed(16)
+    learner.network.room = 1
+    with own_randomness(CPU), pytest.raises(StudyError, match="2 alerts"):
+        learner.step(next(feed.stream([torch.arange(16)])), feed.labels, 1, 0.01)
+    assert learner.micro_batch == 2
 
 
 def test_gradient_is_clipped():

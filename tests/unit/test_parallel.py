@@ -125,13 +125,16 @@ def test_out_of_memory_names_the_setting_that_helps(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("micro_batch", "smallest", "largest", "parts"),
-    [(0, 10, 11, 1), (5, 10, 11, 3), (10, 10, 11, 2), (11, 10, 11, 1), (1, 2, 3, 2), (64, 10, 11, 1)],
-)
-def test_all_processes_take_as_many_pieces(monkeypatch, micro_batch, smallest, largest, parts):
+    ("micro_batch", "least", "smallest", "largest", "parts"),
+    [
+        (0, 1, 10, 11, 1), (5, 1, 10, 11, 3), (10, 1, 10, 11, 2), (11, 1, 10, 11, 1), (1, 1, 2, 3, 2),
+        (64, 1, 10, 11, 1), (1, 2, 2, 3, 1), (2, 2, 10, 11, 5),
+    ],
+)  # fmt: skip
+def test_all_processes_take_as_many_pieces(monkeypatch, micro_batch, least, smallest, largest, parts):
     learner = as_one_of_two(monkeypatch, 0)
-    learner.micro_batch = micro_batch
-    assert learner._count_parts(smallest, largest) == parts
+    learner.micro_batch, learner.least = micro_batch, least
+    assert learner.count_parts(smallest, largest) == parts
 
 
 def test_every_alert_of_a_batch_belongs_to_one_process_and_tiny_batches_to_all(monkeypatch):

@@ -32,7 +32,7 @@ from ..errors import Interrupted, StudyError
 from .data import Feed
 from .interrupts import WARNINGS, Watch
 from .randomness import EpochPlan
-from .step import Inputs, Learner
+from .step import Inputs, Learner, split
 
 LEAST = 2  # alerts of a batch that a process needs, for batch normalisation; smaller batches are done by all
 SPARE_SECONDS = 600.0  # for the leader to save and leave after it was asked to stop
@@ -102,7 +102,7 @@ class SharedLearner(Learner):
         whole = self.whole[seed]
         shared = whole >= LEAST * size()
         self.share = size() / whole if shared else 1 / whole
-        self.parts = self._count_parts(whole // size() if shared else whole, -(-whole // size()) if shared else whole)
+        self.parts = self.count_parts(whole // size() if shared else whole, -(-whole // size()) if shared else whole)
         # Processes that see other alerts draw other dropout masks; those that see the same draw the same.
         loss = super()._attempt(inputs, labels, seed + rank() * shared)
         if loss is None:
@@ -113,14 +113,9 @@ class SharedLearner(Learner):
         distributed.all_reduce(loss)
         return loss / size()
 
-    def _count_parts(self, smallest: int, largest: int) -> int:
-        """Pieces of at most `micro_batch` alerts that the largest share needs; no process has an empty one."""
-        return min(-(-largest // (self.micro_batch or largest)), smallest)
-
     def _parts(self, inputs: Inputs, labels: torch.Tensor) -> Iterator[tuple[Inputs, torch.Tensor]]:
         """The share in as many pieces as the others', since all wait for each other; gradients go out with the last."""
-        pieces = [[None] * self.parts if values is None else values.tensor_split(self.parts) for values in inputs]
-        for number, part in enumerate(zip(zip(*pieces, strict=True), labels.tensor_split(self.parts), strict=True), 1):
+        for number, part in enumerate(split(inputs, labels, self.parts), 1):
             with contextlib.nullcontext() if number == self.parts else self.wrapped.no_sync():
                 yield part
 

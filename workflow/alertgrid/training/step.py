@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import StudyError
 from .data import Feed
@@ -61,6 +62,11 @@ class Learner:
         """What the optimizer changes."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    @cached_property
+    def least(self) -> int:
+        """Fewest alerts of a forward pass while training: batch normalisation has no variance of a single one."""
+        return 2 if any(isinstance(layer, _BatchNorm) for layer in self.network.modules()) else 1
+
     def mine(self, plan: EpochPlan) -> EpochPlan:
         """What this process does of an epoch: all of it; `parallel` replaces it."""
         return plan
@@ -80,7 +86,7 @@ class Learner:
         batch that the optimizer sees stays the same (batch normalisation sees the halves).
         """
         while (loss := self._attempt(inputs, labels, seed)) is None:
-            self.micro_batch = _halve(self.micro_batch or len(labels), "training", self.device)
+            self.micro_batch = halve(self.micro_batch or len(labels), "training", self.device, self.least)
         if self.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
         for group in self.optimizer.param_groups:
@@ -111,14 +117,16 @@ class Learner:
         return total * share
 
     def _parts(self, inputs: Inputs, labels: torch.Tensor) -> Iterator[tuple[Inputs, torch.Tensor]]:
-        """The batch in pieces of `micro_batch` alerts."""
-        size = self.micro_batch or len(labels)
-        if size >= len(labels):
-            yield inputs, labels
-            return
-        for start in range(0, len(labels), size):
-            part = slice(start, start + size)
-            yield tuple(None if values is None else values[part] for values in inputs), labels[part]
+        """The batch in pieces of at most `micro_batch` alerts."""
+        yield from split(inputs, labels, self.count_parts(len(labels), len(labels)))
+
+    def count_parts(self, smallest: int, largest: int) -> int:
+        """Pieces of at most `micro_batch` alerts that the largest share of a batch needs.
+
+        Fewer, and so larger ones, where the smallest share (that of another process) would have pieces of less than
+        `least`.
+        """
+        return max(min(-(-largest // (self.micro_batch or largest)), smallest // self.least), 1)
 
     def forward(self, inputs: Inputs, precision: str) -> torch.Tensor:
         """Logits of a batch, (B,) float32."""
@@ -139,7 +147,7 @@ class Learner:
         """
         self.network.eval()
         while (logits := self._try_score(feed, precision, tick)) is None:
-            self.score_batch = _halve(self.score_batch, "scoring", self.device)
+            self.score_batch = halve(self.score_batch, "scoring", self.device)
         return logits
 
     def _try_score(self, feed: Feed, precision: str, tick: Callable[[], None] | None) -> torch.Tensor | None:
@@ -171,22 +179,31 @@ def _constant(value: float, device: torch.device) -> torch.Tensor:
     return torch.full((), value, device=device)
 
 
-def _halve(size: int, what: str, device: torch.device) -> int:
+def split(inputs: Inputs, labels: torch.Tensor, count: int) -> Iterator[tuple[Inputs, torch.Tensor]]:
+    """A batch in so many pieces, whose sizes differ by one at most."""
+    if count == 1:
+        yield inputs, labels
+        return
+    pieces = [[None] * count if values is None else values.tensor_split(count) for values in inputs]
+    yield from zip(zip(*pieces, strict=True), labels.tensor_split(count), strict=True)
+
+
+def halve(size: int, what: str, device: torch.device, least: int = 1) -> int:
     """Half of a batch, said aloud.
 
     Raises
     ------
     StudyError
-        A single alert does not fit.
+        Not even `least` alerts fit.
     """
-    if size <= 1:
+    if size <= least:
         raise StudyError(
             f"{what} on {device}",
-            "memory runs out with a single alert",
-            "room for one",
+            f"memory runs out with {'a single alert' if least == 1 else f'{least} alerts, the fewest that it needs'}",
+            "room for them",
             "use a device with more memory",
         )
-    half = (size + 1) // 2
+    half = max((size + 1) // 2, least)
     print(f"{what}: the memory of {device} ran out with {size} alerts; going on with {half} at a time", file=sys.stderr)
     if device.type == "cuda":
         torch.cuda.empty_cache()
