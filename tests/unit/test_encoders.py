@@ -8,7 +8,7 @@ from pathlib import Path
 import alertgrid
 import pytest
 import torch
-from alertgrid.encoders import ENCODERS, build_encoder, encoder_spec
+from alertgrid.encoders import ENCODERS, USUAL_SIZE, build_encoder, encoder_spec
 from alertgrid.errors import StudyError
 
 
@@ -20,7 +20,6 @@ def test_every_encoder_embeds_stamps(name, channels):
         features = encoder(torch.rand(2, channels, 63, 63))
     assert features.shape == (2, encoder.features)
     assert encoder.spec is ENCODERS[name]
-    assert encoder.spec.features in (None, encoder.features)
     assert features.isfinite().all()
 
 
@@ -72,6 +71,11 @@ def test_a_fixed_size_network_keeps_its_size_or_is_built_for_another():
     assert small(torch.rand(2, 3, 63, 63)).shape == (2, 192)
 
 
+@pytest.mark.parametrize("name", [name for name, spec in ENCODERS.items() if spec.timm_name])
+def test_every_timm_network_of_the_table_takes_the_usual_size(name):
+    assert build_encoder(name, input_size=USUAL_SIZE).input_size == USUAL_SIZE
+
+
 def test_unknown_names_are_refused_with_the_near_ones():
     with pytest.raises(StudyError, match="convnext_pico") as error:
         encoder_spec("convnext_pica")
@@ -80,8 +84,9 @@ def test_unknown_names_are_refused_with_the_near_ones():
 
 
 def test_an_impossible_size_is_explained():
-    with pytest.raises(StudyError, match="input_size"):
-        build_encoder("mvitv2_tiny", input_size=50)
+    for name, size in (("mvitv2_tiny", 50), ("maxvit_tiny", 100), ("convnext_pico", 16)):
+        with pytest.raises(StudyError, match=rf"'{name}' at {size} pixels: timm cannot build it: .*\n.*\n.*input_size"):
+            build_encoder(name, input_size=size)
 
 
 def test_the_table_needs_neither_torch_nor_timm():

@@ -33,8 +33,6 @@ class EncoderSpec:
     native_size : int or None
         Side in pixels that `input_size: native` feeds to the network (stamps of 63 are resized bilinearly when it
         differs); None asks timm: 63, or the size a fixed-size network was made for.
-    features : int or None
-        Length of the embedding; None when only building the network tells.
     description : str
         One line for the report.
     resizable : bool
@@ -45,21 +43,21 @@ class EncoderSpec:
     timm_name: str | None
     pretrainable: bool
     native_size: int | None
-    features: int | None
     description: str
     resizable: bool = False
 
 
 _TABLE = (
-    EncoderSpec("btsbot_cnn", None, False, 63, None, "BTSbot's custom convolutional network, the baseline"),
-    EncoderSpec("convnext_pico", "convnext_pico", True, 63, 512, "ConvNeXt pico; 63 pixels shrink to a 1 x 1 map"),
+    EncoderSpec("btsbot_cnn", None, False, 63, "BTSbot's custom convolutional network, the baseline"),
+    EncoderSpec("convnext_pico", "convnext_pico", True, 63, "ConvNeXt pico; 63 pixels shrink to a 1 x 1 map"),
     EncoderSpec(
-        "maxvit_tiny", "maxvit_tiny_rw_224", True, 64, 512, "MaxViT tiny; windows of 2 pixels at 64, of 7 at 224", True
+        "maxvit_tiny", "maxvit_tiny_rw_224", True, 64, "MaxViT tiny; windows of 2 pixels at 64, of 7 at 224", True
     ),
-    EncoderSpec("acero_cnn", None, False, 63, None, "Network of arXiv 2203.07390: stamps side by side in one channel"),
-    EncoderSpec("resnet18", "resnet18", True, 63, 512, "ResNet-18, the usual small baseline"),
-    EncoderSpec("efficientnet_b0", "efficientnet_b0", True, 63, 1280, "EfficientNet-B0, as in Galaxy Zoo DECaLS"),
+    EncoderSpec("acero_cnn", None, False, 63, "Network of arXiv 2203.07390: stamps side by side in one channel"),
+    EncoderSpec("resnet18", "resnet18", True, 63, "ResNet-18, the usual small baseline"),
+    EncoderSpec("efficientnet_b0", "efficientnet_b0", True, 63, "EfficientNet-B0, as in Galaxy Zoo DECaLS"),
 )
+USUAL_SIZE = 224  # every timm network of the table takes it
 ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in _TABLE}
 
 
@@ -85,7 +83,7 @@ def encoder_spec(name: str) -> EncoderSpec:
     plain, side = named_size(name)
     if plain not in ENCODERS and importlib.util.find_spec("timm") is not None:
         _refuse_unknown(plain)
-    spec = ENCODERS.get(plain) or EncoderSpec(plain, plain, True, None, None, f"timm model {plain}")
+    spec = ENCODERS.get(plain) or EncoderSpec(plain, plain, True, None, f"timm model {plain}")
     if side is None:
         return spec
     if spec.timm_name is None:
@@ -109,6 +107,21 @@ def _refuse_unknown(name: str) -> None:
         + (f"; near: {', '.join(near)}" if near else ""),
         "correct the name in the study's grid",
     )
+
+
+def try_encoder(name: str, input_size: str | int) -> None:
+    """Refuse an encoder that cannot be built for an input size; what is known to fit, or cannot be tried, passes.
+
+    Raises
+    ------
+    StudyError
+        As `build_encoder`.
+    """
+    spec = encoder_spec(name)
+    entry = ENCODERS.get(named_size(name)[0])
+    known = entry is not None and input_size in ("native", entry.native_size, USUAL_SIZE)
+    if spec.timm_name and not known and importlib.util.find_spec("timm") is not None:
+        build_encoder(name, input_size=input_size)
 
 
 def build_encoder(

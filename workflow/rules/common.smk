@@ -53,7 +53,7 @@ def resolve():
         check_pretraining(settings["grid"]["pretraining"], settings["pretraining"])
         if workflow.is_main_process:  # jobs read this file again and need not look once more
             guard.warn(FOLDER, sys.argv)
-            check_architectures(settings["grid"]["architectures"])
+            check_architectures(settings["grid"]["architectures"], settings["models"])
         grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
         settings.setdefault("tuning", {})
         check_tuning(settings, grid, schema, where)

@@ -71,13 +71,14 @@ def _create(spec: EncoderSpec, options: dict[str, Any], side: int) -> tuple[nn.M
 
     try:
         network = timm.create_model(spec.timm_name, **options)
-        return network, spec.features or _try_out(network, options["in_chans"], side)
+        return network, _try_out(network, options["in_chans"], side)
     except (RuntimeError, TypeError, AssertionError, ValueError, IndexError, AttributeError) as error:
         raise StudyError(
             f"architecture {spec.name!r} at {side} pixels",
             f"timm cannot build it: {error}",
             "a timm architecture and a side that it accepts",
-            "correct the architecture, or set models.architectures.<name>.input_size (224 fits most networks)",
+            "correct the architecture, or the size: name@pixels, or models.architectures.<name>.input_size"
+            " (224 fits most networks)",
         ) from error
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..grid import assign_packs, cell_name, encoders_needed, expand_grid
 from ..settings.study import pretraining_recipe, run_recipe
-from ..settings.words import own_settings
+from ..settings.words import asked_size
 from ..timing.settings import Sweep
 from ..tuning.search_space import searched_cells
 from .rates import sized
@@ -133,11 +133,7 @@ def _amounts(
 
 def _network(settings: Mapping[str, Any], architecture: str) -> str:
     """Architecture with the size that its images are resized to."""
-    models = settings["models"]
-    size = models.get("input_size", "native")
-    for section in own_settings(models, architecture).values():
-        size = section.get("input_size", size)
-    return sized(architecture, size)
+    return sized(architecture, asked_size(settings["models"], architecture))
 
 
 def pretrainings(settings: Mapping[str, Any], grid: pd.DataFrame) -> Iterator[Task]:

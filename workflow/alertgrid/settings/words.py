@@ -38,6 +38,21 @@ def own_settings(models: Mapping[str, Any], architecture: str) -> dict[str, Any]
     return {name: sections[name] for name in names if sections.get(name)}
 
 
+def asked_size(models: Mapping[str, Any], architecture: str) -> str | int:
+    """Input size that a network is asked for: "native" or pixels; a size in its name comes first.
+
+    Examples
+    --------
+    >>> asked_size({"input_size": 128, "architectures": {"a": {"input_size": 96}}}, "a")
+    96
+    """
+    size = models.get("input_size", "native")
+    for section in own_settings(models, architecture).values():
+        size = section.get("input_size", size)
+    side = architecture.partition("@")[2]
+    return int(side) if side else size
+
+
 def suggestion(
     word: Any, known: Iterable[str], otherwise: str = "remove it, or see the comments in config.yaml"
 ) -> str:
