@@ -17,7 +17,6 @@ OPTIONS = {
     "external": ["other_score"],
     "policies": [{"name": "keen", "alerts": 1, "score": 0.2}],
     "threshold": "f1",
-    "replicates": 100,
 }
 
 

@@ -65,7 +65,8 @@ def test_a_study_that_agrees_with_every_claim():
         ),
         timing(2.0, 0.5),
         pd.DataFrame(
-            {"cell": ["-".join(NET["galaxyzoo"])], "metric": ["roc_auc"], "multiplier": [3.0], "status": ["reached"]}
+            [("-".join(NET["galaxyzoo"]), "roc_auc", 3.0, "reached", 0.0, 5.2)],
+            columns=["cell", "metric", "multiplier", "status", "low", "high"],
         ),
         Rules(),
     )
@@ -78,7 +79,7 @@ def test_a_study_that_agrees_with_every_claim():
     assert row(table, "2", "imagenet")["estimate"] == pytest.approx(0.02)
     assert row(table, "2", "none")["estimate"] == pytest.approx(0.03)
     assert row(table, "4", "galaxyzoo")["estimate"] == pytest.approx(0.08)
-    assert "reached 3" in row(table, "4", "galaxyzoo")["reason"]
+    assert "reached 3.0 (up to 5.2)" in row(table, "4", "galaxyzoo")["reason"]
     assert row(table, "5")["estimate"] == pytest.approx(0.03)
     assert row(table, "6")["estimate"] == pytest.approx(0.1 - 0.03)
     assert (table["low"] <= table["estimate"]).all()

@@ -1,4 +1,4 @@
-"""Intervals, differences, Holm's correction and data multipliers by hand; coverage by simulation."""
+"""Intervals and differences by hand; coverage by simulation."""
 
 import importlib.util
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from alertgrid import comparison
-from alertgrid.comparison import Group, boundary, cluster_variance, contrast, group, scale_of, total_variance
-from alertgrid.multiplier import Bootstrap, crossing, data_multiplier
+from alertgrid.comparison import boundary, cluster_variance, contrast, group, scale_of, total_variance
 from scipy import stats
 
 CLASSES = np.array([True] * 3 + [False] * 4)
@@ -150,58 +149,6 @@ def test_quantiles_equal_those_of_scipy():
     assert comparison.t_tail(1.7, 5.0) == pytest.approx(stats.t.sf(1.7, 5.0))
     assert comparison.t_quantile(0.9, np.inf) == pytest.approx(stats.norm.ppf(0.9))
     assert comparison.t_tail(1.7, np.inf) == pytest.approx(stats.norm.sf(1.7))
-
-
-def exact(value, noise=0.0):
-    """A group known to `noise` from 200 sources."""
-    influence = np.tile([1.0, -1.0], 100) * noise / np.sqrt(200)
-    return Group(np.array([value, value]), influence, 0.0, np.ones(200, bool), 100)
-
-
-def test_multiplier_interpolates_on_the_log_axis():
-    boot = Bootstrap(200, 200, 1)
-    # 0.9 is reached halfway in log n between 100 and 1000 sources: at 316; the reference has 1000.
-    found = data_multiplier([100, 1000], [exact(0.8), exact(1.0)], 1000, exact(0.9), boot)
-    assert (found.multiplier, found.status) == (pytest.approx(np.sqrt(10), rel=1e-6), "reached")
-    assert (found.low, found.high) == pytest.approx((np.sqrt(10),) * 2, rel=1e-3)
-
-
-def test_multiplier_beyond_the_fractions_measured():
-    boot = Bootstrap(200, 200, 1)
-    never = data_multiplier([100, 1000], [exact(0.5), exact(0.6)], 1000, exact(0.9), boot)
-    assert never.status == "not reached"
-    assert np.isnan([never.multiplier, never.low, never.high]).all()
-    early = data_multiplier([100, 1000], [exact(0.95), exact(0.96)], 1000, exact(0.9), boot)
-    assert (early.status, early.multiplier) == ("at least", pytest.approx(10))
-
-
-def test_multiplier_interval_widens_with_the_noise():
-    widths = []
-    for noise in (0.002, 0.01):
-        boot = Bootstrap(200, 400, 1)
-        # The reference alone is uncertain.
-        found = data_multiplier([100, 1000], [exact(0.8), exact(1.0)], 1000, exact(0.9, noise), boot)
-        assert found.low < np.sqrt(10) < found.high
-        widths.append(np.log(found.high / found.low))
-    # Slope 0.2 per factor 10 in n, so a standard error of s is a factor 10^(s / 0.2), times 2 x 1.96.
-    assert widths[1] == pytest.approx(3.92 * 0.01 / 0.2 * np.log(10), rel=0.15)
-    assert widths[0] < widths[1] / 4
-
-
-def test_crossing_takes_the_first():
-    curves = np.array([[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    found = crossing(np.array([1.0, 2.0, 3.0]), curves, np.ones(3))
-    np.testing.assert_allclose(found, [1.5, -np.inf, np.inf])
-
-
-def test_replicates_are_shared_and_have_the_cluster_variance():
-    boot = Bootstrap(200, 2000, 3)
-    first, second = boot.replicate(exact(0.8, 0.01)), boot.replicate(exact(0.9, 0.01))
-    assert first.std() == pytest.approx(0.01, rel=0.1)
-    np.testing.assert_allclose(second - first, 0.1, atol=1e-6)
-    np.testing.assert_array_equal(Bootstrap(200, 5, 3).counts, Bootstrap(200, 5, 3).counts)
-    spread = Group(np.array([0.7, 0.9]), np.zeros(200), 0.0, np.ones(200, bool), 100)
-    assert Bootstrap(200, 2000, 3).replicate(spread).std() == pytest.approx(0.1, rel=0.1)
 
 
 def load_coverage():

@@ -48,7 +48,7 @@ def test_every_gpu_that_shares_a_run_counts():
 
 def test_the_report_holds_the_cost_of_its_encoders(tmp_path, encoders):
     load_generator().study(tmp_path, Namespace(cells=2, fractions=1, seeds=2, alerts=100, per_source=5))
-    tables = write_tables(**inputs(tmp_path), output=tmp_path / "tables", encoders=encoders, replicates=20)
+    tables = write_tables(**inputs(tmp_path), output=tmp_path / "tables", encoders=encoders)
     assert tables["training_cost"]["kind"].value_counts().to_dict() == {"run": 2, "pre-training": 1}
     assert "encoders: b-own/manifest.json" in set(tables["missing"]["run"])
     shown = cost(tables["training_cost"])

@@ -283,7 +283,7 @@ def test_lower_bounds_of_the_multiplier_say_their_number():
         ("c-x-image", 1.1, "reached"),
     ]
     table = pd.DataFrame(rows, columns=["cell", "multiplier", "status"]).assign(
-        reference="r", metric="roc_auc", low=np.nan, high=np.nan
+        reference="r", metric="roc_auc", low=[0.8, 0.0, np.nan], high=[np.inf, 0.9, np.nan]
     )
     (drawing,) = efficiency.multiplier({"multiplier": table}, ["roc_auc"])
     axes = drawing.figure.axes[0]
@@ -291,3 +291,7 @@ def test_lower_bounds_of_the_multiplier_say_their_number():
     low, high = axes.get_xlim()
     assert low <= 0.5
     assert high >= 4
+    arrows = {line.get_marker(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() in ("<", ">")}
+    assert arrows == {">": [[high, 0]], "<": [[low, 1]]}
+    assert "An arrow to the left: the interval holds that no training fraction" in drawing.caption
+    assert "Rows without a line have no interval" in drawing.caption

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import synthetic_report
 from alertgrid import figures
-from alertgrid.page import costs, provenance, sections, views, write_page
+from alertgrid.page import costs, efficiency, provenance, sections, views, write_page
 
 
 class _Reader(HTMLParser):
@@ -266,3 +266,20 @@ def test_encoders_are_shown_with_what_they_learned():
     table = pd.DataFrame({"encoder": "a-galaxies", "metric": ["r2 of bulge_fraction"], "value": [0.25], "n": [90]})
     training = sections.sections({"encoders": table}, ("roc_auc",))[4]
     assert [cell.text for cell in training.views[0].rows[0]] == ["a-galaxies", "bulge fraction", "R²", "0.250", "90"]
+
+
+def test_open_ends_of_a_multiplier_are_words_with_a_note():
+    table = pd.DataFrame(
+        [("a-b-c", 1.23, 0.0, 2.38, "reached"), ("d-b-c", 3.9, 0.8, np.inf, "at least")],
+        columns=["cell", "multiplier", "low", "high", "status"],
+    ).assign(reference="a-none-c", metric="roc_auc", level=0.95, method="by test")
+    made = efficiency.multiplier({"multiplier": table})
+    place = [column.head for column in made.columns].index("times fewer sources (interval)")
+    assert [row[place].text for row in made.rows] == ["1.2 (up to 2.4)", "3.9 (0.8 or more)"]
+    assert made.note.startswith("Intervals: 95 %; by test. ")
+    assert "that no training fraction measured matches" in made.note
+    closed = efficiency.multiplier({"multiplier": table.assign(low=0.9, high=2.4)})
+    assert closed.note == "Intervals: 95 %; by test."
+    alone = efficiency.multiplier({"multiplier": table.assign(low=np.nan, high=np.nan, method="none: one seed")})
+    assert [row[place].text for row in alone.rows] == ["1.2", "3.9"]
+    assert alone.note == "No interval: one seed."

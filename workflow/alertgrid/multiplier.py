@@ -7,44 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .comparison import Group, sources_variance, total_variance
+from .comparison import Group, Interval, contrast
 
-
-class Bootstrap:
-    """Object counts of a cluster bootstrap, drawn once and shared by every run.
-
-    Parameters
-    ----------
-    n_sources : int
-    replicates : int
-    seed : int
-    """
-
-    def __init__(self, n_sources: int, replicates: int = 1000, seed: int = 0):
-        rng = np.random.default_rng([seed, n_sources])
-        draws = (rng.integers(0, n_sources, n_sources) for _ in range(replicates))
-        self.counts = np.stack([np.bincount(draw, minlength=n_sources).astype(np.float32) for draw in draws])
-        self.rng = np.random.default_rng([seed, n_sources, 1])
-
-    @property
-    def method(self) -> str:
-        """What is done, as it stands in the table."""
-        drawn = f"{len(self.counts)} bootstrap samples of test sources (first order)"
-        return f"percentiles over {drawn} with normal draws of the seeds' mean"
-
-    def replicate(self, member: Group) -> np.ndarray:
-        """The figure of a group on every resampled test set, (replicates,), with a fresh draw of its seeds' mean."""
-        seeds = total_variance([(1.0, member)])[0] - sources_variance([(1.0, member)])[0]
-        noise = self.rng.standard_normal(len(self.counts)) * np.sqrt(max(seeds, 0.0))
-        return member.estimate + self.counts @ member.influence.astype(np.float32) + noise
+_STEPS = 16  # places between two fractions at which the curve is tested; between these the ends are interpolated
+_UNMEASURED = "none: one seed, spread over seeds not measured"
 
 
 @dataclass(frozen=True)
 class Multiplier:
-    """How many times fewer training sources match the reference. NaN bounds are beyond the fractions measured.
+    """How many times fewer training sources match the reference.
 
-    `method` says how the interval of this level was obtained; `n_fractions` points of the curve and `n_seeds`, the
-    fewest of a point or the reference, are what it rests on.
+    `low` is 0 where the interval holds that no fraction measured matches the reference, `high` is infinite where it
+    holds that fewer sources than the smallest fraction's do; both are NaN where there is no interval. `method` says how
+    the interval of this level was obtained; `n_fractions` points of the curve and `n_seeds`, the fewest of a point or
+    the reference, are what it rests on.
     """
 
     multiplier: float
@@ -58,14 +34,13 @@ class Multiplier:
 
 
 def data_multiplier(
-    sources: Sequence[float],
-    curve: Sequence[Group],
-    full: float,
-    reference: Group,
-    bootstrap: Bootstrap,
-    level: float = 0.95,
+    sources: Sequence[float], curve: Sequence[Group], full: float, reference: Group, level: float = 0.95
 ) -> Multiplier:
     """How many times fewer training sources a cell needs to match the reference at its full training set.
+
+    The interval inverts a test (Fieller 1954): it reaches over all places of the curve, linear in log n between its
+    points, whose difference to the reference holds zero in its own interval (see `comparison.contrast`). Without an end
+    where that is so at the first or the last point.
 
     Parameters
     ----------
@@ -77,7 +52,6 @@ def data_multiplier(
         Training sources of the reference.
     reference : Group
         What is to be matched.
-    bootstrap : Bootstrap
     level : float
 
     Returns
@@ -87,36 +61,75 @@ def data_multiplier(
         "not reached" when no fraction is as good (multiplier NaN).
     """
     logs = np.log(np.asarray(sources, float))
-    value = crossing(logs, np.array([[point.estimate] for point in curve]), np.array([reference.estimate]))[0]
-    points = np.stack([bootstrap.replicate(point) for point in curve])
-    crossings = crossing(logs, points, bootstrap.replicate(reference))
-    # Quantiles by rank, so that crossings at infinity (never) and minus infinity (before the first point) keep theirs.
-    early, late = np.quantile(crossings, [(1 - level) / 2, (1 + level) / 2], method="nearest")
-    ends = [float(full / np.exp(end)) if np.isfinite(end) else np.nan for end in (late, early)]
+    value = crossing(logs, np.array([point.estimate - reference.estimate for point in curve]))
     place, status = {np.inf: (np.nan, "not reached"), -np.inf: (logs[0], "at least")}.get(value, (value, "reached"))
-    n_seeds = min(len(member.values) for member in [*curve, reference])
-    return Multiplier(float(full / np.exp(place)), *ends, status, level, bootstrap.method, len(curve), n_seeds)
+    members = [*curve, reference]
+    n_seeds = min(len(member.values) for member in members)
+    if any(len(member.values) < 2 and not member.fixed for member in members):
+        low, high, method = np.nan, np.nan, _UNMEASURED
+    else:
+        low, high, method = _ends(logs, curve, np.log(full), reference, level)
+    return Multiplier(float(full / np.exp(place)), low, high, status, level, method, len(curve), n_seeds)
 
 
-def crossing(x: np.ndarray, curves: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Where each curve, linear between its points, first reaches its target.
+def _ends(
+    logs: np.ndarray, curve: Sequence[Group], full: float, reference: Group, level: float
+) -> tuple[float, float, str]:
+    """Ends of the multiplier's interval, and how they were obtained; `full` in log n."""
+    positions = np.linspace(0, len(curve) - 1, (len(curve) - 1) * _STEPS + 1)
+    gaps = [_gap(curve, position, reference, level) for position in positions]
+    lows, highs = (np.array([getattr(gap, end) for gap in gaps]) for end in ("low", "high"))
+    if np.isnan(lows).any():
+        return np.nan, np.nan, next(gap.method for gap in gaps if np.isnan(gap.low))
+    x = np.interp(positions, np.arange(len(logs)), logs)
+    # From the left until the gap may be zero, and from the right until it may be zero.
+    early, late = min(crossing(x, highs), logs[-1]), max(-crossing(-x[::-1], -lows[::-1]), logs[0])
+    method = f"places of the curve where the difference to the reference holds zero (Fieller 1954): {gaps[0].method}"
+    return float(np.exp(full - late)), float(np.exp(full - early)), method
+
+
+def _gap(curve: Sequence[Group], position: float, reference: Group, level: float) -> Interval:
+    """The curve minus the reference at a place between two points, 1.5 being halfway between the second and third."""
+    before = min(int(position), max(len(curve) - 2, 0))
+    share = position - before
+    terms = [(1 - share, curve[before]), (share, curve[min(before + 1, len(curve) - 1)]), (-1.0, reference)]
+    return contrast([term for term in terms if term[0] != 0], level)
+
+
+def crossing(x: np.ndarray, gap: np.ndarray) -> float:
+    """Where a curve, linear between its points, first reaches zero.
 
     Parameters
     ----------
     x : (k,) rising
-    curves : (k, n)
-    target : (n,)
+    gap : (k,)
 
     Returns
     -------
-    (n,) : -inf where the first point is there already, inf where none is.
+    float : -inf where the first point is there already, inf where none is.
     """
-    gap = curves - target
-    reached = gap >= 0
-    first = np.argmax(reached, axis=0)
-    result = np.where(reached.any(axis=0), -np.inf, np.inf)
-    inside = np.flatnonzero(reached.any(axis=0) & (first > 0))
-    after, before = gap[first[inside], inside], gap[first[inside] - 1, inside]
-    share = -before / (after - before)
-    result[inside] = x[first[inside] - 1] + share * (x[first[inside]] - x[first[inside] - 1])
-    return result
+    reached = np.flatnonzero(gap >= 0)
+    if not len(reached):
+        return np.inf
+    first = reached[0]
+    if first == 0:
+        return -np.inf
+    share = -gap[first - 1] / (gap[first] - gap[first - 1])
+    return float(x[first - 1] + share * (x[first] - x[first - 1]))
+
+
+def ends_in_words(low: float, high: float, digits: int = 1) -> str:
+    """An interval of the multiplier, its open ends in words; empty where there is none."""
+    if np.isnan(low) or np.isnan(high):
+        return ""
+    if low > 0 and np.isfinite(high):
+        return f"{low:.{digits}f} to {high:.{digits}f}"
+    if low > 0:
+        return f"{low:.{digits}f} or more"
+    return f"up to {high:.{digits}f}" if np.isfinite(high) else "not bounded"
+
+
+OPEN_ENDS = (
+    '"Up to" a factor: that no training fraction measured matches the reference lies within the interval; a factor "or '
+    'more": that fewer sources than those of the smallest fraction do; not bounded: both.'
+)

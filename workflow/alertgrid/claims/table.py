@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import Group, contrast
+from ..multiplier import ends_in_words
 from ..timing.results import beside_custom, coverage
 from .rules import Rules, verdict
 
@@ -179,10 +180,10 @@ def _multiplier_note(multipliers: pd.DataFrame, cells: Sequence[str], metric: st
     if multipliers.empty:
         return ""
     rows = multipliers[multipliers["cell"].isin(cells) & (multipliers["metric"] == metric)]
-    words = [
-        f"{row.cell} {row.status}" + (f" {row.multiplier:.2g}" if np.isfinite(row.multiplier) else "")
-        for row in rows.itertuples()
-    ]
+    words = []
+    for row in rows.itertuples():
+        value = f" {row.multiplier:.1f}" if np.isfinite(row.multiplier) else ""
+        words.append(f"{row.cell} {row.status}{value} ({ends_in_words(row.low, row.high) or 'no interval'})")
     return f"; data multipliers: {', '.join(words)}" if words else ""
 
 

@@ -126,12 +126,12 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
     metric = choose_metrics(table, metrics)[0]
     rows = table[table["metric"] == metric].reset_index(drop=True)
     with house_style():
-        figure = new_figure(COLUMN_WIDTH, 0.7 + 0.2 * len(rows))
+        figure = new_figure(COLUMN_WIDTH, 0.7 + 0.26 * len(rows))
         axes = figure.subplots()
+        limits = _factors(axes, rows)
         for y, row in rows.iterrows():
-            _multiplier_row(axes, y, row)
+            _multiplier_row(axes, y, row, limits)
         axes.axvline(1, color="black", linewidth=0.7)
-        _factors(axes)
         axes.set_yticks(range(len(rows)), rows["cell"])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel("Times fewer training sources needed", loc="right")
@@ -141,27 +141,43 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
             "needs to match the same network from random weights at its full sample, with "
             f"{interval_words(rows)}: {sample_words(rows)}. Above 1, pre-training saves data."
         )
+        if ((rows["low"] == 0) | np.isinf(rows["high"])).any():
+            caption += (
+                " An arrow to the left: the interval holds that no training fraction measured matches; to the right: "
+                "that fewer sources than those of the smallest fraction do."
+            )
+        if rows["low"].isna().any():
+            caption += " Rows without a line have no interval; the table says why."
         yield Drawing("multiplier", figure, "Data multiplier", caption)
 
 
-def _factors(axes) -> None:
-    """Logarithmic axis of factors that never shows less than from 1/2 to 4, so that small ones look small."""
+def _factors(axes, table: pd.DataFrame) -> tuple[float, float]:
+    """Logarithmic axis of factors that never shows less than from 1/2 to 4, so that small ones look small; its ends."""
+    shown = table[["multiplier", "low", "high"]].to_numpy(float)
+    shown = shown[np.isfinite(shown) & (shown > 0)]
+    limits = min([0.5, *shown / 1.3]), max([4.0, *shown * 1.3])
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.5), max(high, 4.0))
+    axes.set_xlim(*limits)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
+    return limits
 
 
-def _multiplier_row(axes, y: float, row: pd.Series) -> None:
-    """One multiplier, or the words that say it was not reached."""
+def _multiplier_row(axes, y: float, row: pd.Series, limits: tuple[float, float]) -> None:
+    """One multiplier with its interval, arrows where it has no end; in words what is no value between fractions."""
+    low, high = row["low"], row["high"]
+    if np.isfinite(low) and not np.isnan(high):
+        ends = max(low, limits[0]), min(high, limits[1])
+        axes.plot(ends, [y, y], color="black", linewidth=1)
+        for end, is_open, mark in zip(ends, (low == 0, np.isinf(high)), "<>", strict=True):
+            if is_open:
+                axes.plot([end], [y], marker=mark, color="black", markersize=4, clip_on=False)
     known = np.isfinite(row["multiplier"])
-    if row["status"] != "reached" or not known:
-        said = f"{row['status']} {row['multiplier']:.2g}" if known else str(row["status"])
-        look = {"textcoords": "offset points", "va": "center", "fontsize": 6.5, "color": "0.35"}
-        axes.annotate(said, (1, y), (4, 0), **look)
+    if known and row["status"] == "reached":
+        axes.plot([row["multiplier"]], [y], marker="o", color="black", linestyle="none")
         return
-    if np.isfinite([row["low"], row["high"]]).all():
-        axes.plot([row["low"], row["high"]], [y, y], color="black", linewidth=1)
-    axes.plot([row["multiplier"]], [y], marker="o", color="black", linestyle="none")
+    said = f"{row['status']} {row['multiplier']:.1f}" if known else str(row["status"])
+    axes.annotate(
+        said, (1, y), (4, 2), textcoords="offset points", va="bottom", fontsize=6.5, color="0.35", in_layout=False
+    )

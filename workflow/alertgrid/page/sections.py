@@ -9,14 +9,14 @@ import pandas as pd
 
 from ..figures.words import METRICS, choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
 from .costs import FRACTION, cost, inference, machines
-from .views import Column, View, bounds, generic, plain, rounded, share, text, verdict, view
+from .efficiency import multiplier, points
+from .views import SAMPLE, Column, View, bounds, generic, levels, plain, rounded, share, text, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
 _CHANCE = (
     "The calibration error (ECE) is positive by chance too and has no interval; ECE by chance is what a perfectly "
     "calibrated classifier with the same scores would show on average."
 )
-_SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def headline(tables: Tables, metrics: Sequence[str]) -> View | None:
     firsts = list({architectures[cell]: cell for cell in reversed(own)}.values())
     kept = [*firsts, *architectures.index[architectures == "external"]]
     rows = pivot(largest(table[table["cell"].isin(kept)]), shown).sort_values(shown[0], ascending=False)
-    columns = [text("cell", "cell"), *_metric_columns(shown), FRACTION, *_SAMPLE]
+    columns = [text("cell", "cell"), *_metric_columns(shown), FRACTION, *SAMPLE]
     note = f"The best cell of each architecture by {metric_title(shown[0])}, and external entrants. "
-    note += _levels(table[table["metric"].isin(shown) & table["cell"].isin(kept)])
+    note += levels(table[table["metric"].isin(shown) & table["cell"].isin(kept)])
     return view("performance", "Headline numbers", _trained_here(rows), columns, note)
 
 
@@ -79,15 +79,6 @@ def _trained_here(rows: pd.DataFrame) -> pd.DataFrame:
     """Leave out what others' classifiers do not have: seeds, and a share of the training sources."""
     given = rows["architecture"] == "external"
     return rows.assign(**{name: rows[name].mask(given) for name in ("fraction", "n_seeds") if name in rows})
-
-
-def _levels(table: pd.DataFrame) -> str:
-    """Level and methods of the intervals that there are, as a sentence."""
-    if not {"level", "method", "low"} <= set(table):
-        return ""
-    table = table[table["low"].notna()]
-    levels = " and ".join(f"{100 * level:g} %" for level in sorted(set(table["level"].dropna())))
-    return f"Intervals: {levels}; {'; or '.join(dict.fromkeys(table['method'].dropna().astype(str)))}."
 
 
 def statements(tables: Tables) -> list[tuple[str, str, str]]:
@@ -121,7 +112,7 @@ def claims(tables: Tables) -> View | None:
     """What was measured for each claim of the papers."""
     columns = [
         text("claim", "claim"), verdict("verdict", "verdict"), text("where", "scope"), text("measured", "quantity"),
-        bounds("value (interval)"), *_SAMPLE[:2], text("why", "reason"),
+        bounds("value (interval)"), *SAMPLE[:2], text("why", "reason"),
     ]  # fmt: skip
     note = "Each verdict follows from the value by the rules that the configuration states under report.claims."
     table = tables.get("claims")
@@ -142,8 +133,8 @@ def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
         rows = rows.sort_values(
             ["cell", "fraction"], key=lambda column: column.map(order) if column.name == "cell" else -column
         )
-        columns = [text("cell", "cell"), FRACTION, *_metric_columns(shown), *_SAMPLE]
-        note = _levels(table[table["metric"].isin(shown)])
+        columns = [text("cell", "cell"), FRACTION, *_metric_columns(shown), *SAMPLE]
+        note = levels(table[table["metric"].isin(shown)])
         views.append(view("performance", "Every cell and fraction", _trained_here(rows), columns, note))
         columns = [text("cell", "cell"), *(plain(metric_title(metric), metric, 3) for metric in others)]
         note = _CHANCE if "ece_calibrated" in others else ""
@@ -177,13 +168,13 @@ def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
     columns = [
         text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), FRACTION, text("metric", "metric"),
         bounds("difference", "difference"), rounded("p", "p", 2), rounded("p after Holm", "p_holm", 2),
-        plain("detectable alone", "detectable", 3), plain("detectable after Holm", "detectable_holm", 3), *_SAMPLE[:2],
+        plain("detectable alone", "detectable", 3), plain("detectable after Holm", "detectable_holm", 3), *SAMPLE[:2],
     ]  # fmt: skip
     note = (
         "Paired over the same test sources. Detectable: the smallest true difference that this test set can show, were "
         "it the only one tested, and among all rows of its metric at the strictest step of Holm's correction. "
     )
-    note += _levels(table) if table is not None else ""
+    note += levels(table)
     return view("differences", "Paired differences", table, columns, note)
 
 
@@ -195,38 +186,16 @@ def _policies(tables: Tables) -> View | None:
         table = table.assign(metric=table["metric"].map(metric_title))
     columns = [
         text("cell", "cell"), text("policy", "policy"), text("metric", "metric"), bounds("value (interval)"),
-        *_SAMPLE[:2],
+        *SAMPLE[:2],
     ]  # fmt: skip
-    note = "Magnitude bins are in the CSV. " + (_levels(table) if table is not None else "")
+    note = "Magnitude bins are in the CSV. " + (levels(table))
     return view("policies", "Policies over all magnitudes", table, columns, note)
 
 
 def _efficiency(tables: Tables, metrics: Sequence[str]) -> Section:
     """Metric against training sources, and the multiplier."""
-    table = tables.get("efficiency")
-    if table is not None and len(table):
-        table = table[table["metric"].isin(choose_metrics(table, metrics))]
-        table = table.assign(metric=table["metric"].map(metric_title))
-    columns = [
-        text("cell", "cell"), plain("training sources", "n_train_sources"), plain("training alerts", "n_train_alerts"),
-        text("metric", "metric"), bounds("value (interval)"), *_SAMPLE,
-    ]  # fmt: skip
-    points = view("efficiency", "Every point", table, columns, _levels(table) if table is not None else "")
     intro = "How the test performance grows with the number of training sources; the test set stays the same."
-    return _section("efficiency", "Data efficiency", intro, _multiplier(tables), points)
-
-
-def _multiplier(tables: Tables) -> View | None:
-    """Data multiplier per pre-trained cell."""
-    table = tables.get("multiplier")
-    if table is not None and len(table):
-        table = table.assign(metric=table["metric"].map(metric_title))
-    columns = [
-        text("cell", "cell"), text("against", "reference"), text("metric", "metric"),
-        bounds("times fewer sources", "multiplier", digits=1), text("status", "status"),
-        plain("fractions", "n_fractions"), *_SAMPLE[:2],
-    ]  # fmt: skip
-    return view("multiplier", "Data multiplier", table, columns, _levels(table) if table is not None else "")
+    return _section("efficiency", "Data efficiency", intro, multiplier(tables), points(tables, metrics))
 
 
 def _timing(tables: Tables, metrics: Sequence[str]) -> Section:

@@ -70,7 +70,7 @@ def interval(estimate: Any, low: Any, high: Any, digits: int = 3) -> str:
     return f"{text} ({ends[0]} to {ends[1]})" if text and all(ends) and set(ends) != {text} else text
 
 
-def _key(value: Any) -> str:
+def sort_key(value: Any) -> str:
     """Value to sort by; empty is sorted last."""
     if isinstance(value, (int, float, np.number)):
         return repr(float(value)) if np.isfinite(value) else ""
@@ -90,7 +90,7 @@ def _looks_numeric(said: str) -> bool:
 
 def text(head: str, name: str) -> Column:
     """A column of words."""
-    return Column(head, lambda row: Cell(_words(row[name]), _key(row[name])), (name,), numeric=False)
+    return Column(head, lambda row: Cell(_words(row[name]), sort_key(row[name])), (name,), numeric=False)
 
 
 def _words(value: Any) -> str:
@@ -100,12 +100,12 @@ def _words(value: Any) -> str:
 
 def plain(head: str, name: str, digits: int = 0, scale: float = 1.0) -> Column:
     """A column of numbers with fixed decimals."""
-    return Column(head, lambda row: Cell(number(row[name] * scale, digits), _key(row[name])), (name,))
+    return Column(head, lambda row: Cell(number(row[name] * scale, digits), sort_key(row[name])), (name,))
 
 
 def rounded(head: str, name: str, digits: int = 3, scale: float = 1.0) -> Column:
     """A column of numbers with significant digits."""
-    return Column(head, lambda row: Cell(significant(row[name] * scale, digits), _key(row[name])), (name,))
+    return Column(head, lambda row: Cell(significant(row[name] * scale, digits), sort_key(row[name])), (name,))
 
 
 def share(head: str, name: str, digits: int = 0) -> Column:
@@ -116,13 +116,13 @@ def share(head: str, name: str, digits: int = 0) -> Column:
 def bounds(head: str, name: str = "estimate", prefix: str = "", digits: int = 3) -> Column:
     """A column of estimates with intervals, from `name`, `{prefix}low` and `{prefix}high`."""
     names = (name, f"{prefix}low", f"{prefix}high")
-    return Column(head, lambda row: Cell(interval(*(row[key] for key in names), digits), _key(row[name])), names)
+    return Column(head, lambda row: Cell(interval(*(row[key] for key in names), digits), sort_key(row[name])), names)
 
 
 def verdict(head: str, name: str) -> Column:
     """A column of verdicts, marked by class as well as by word."""
     return Column(
-        head, lambda row: Cell(_words(row[name]), _key(row[name]), f"verdict {row[name]}"), (name,), numeric=False
+        head, lambda row: Cell(_words(row[name]), sort_key(row[name]), f"verdict {row[name]}"), (name,), numeric=False
     )
 
 
@@ -149,3 +149,21 @@ def generic(name: str, title: str, frame: pd.DataFrame | None, note: str = "") -
         head = str(column).replace("_", " ")
         columns.append(rounded(head, column, 6) if pd.api.types.is_numeric_dtype(frame[column]) else text(head, column))
     return view(name, title, frame, columns, note)
+
+
+SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))
+
+
+def levels(table: pd.DataFrame | None) -> str:
+    """Level and methods of the intervals that there are, and why others have none, in one or two sentences."""
+    if table is None or not {"level", "method", "low"} <= set(table):
+        return ""
+    known = table[table["low"].notna()]
+    kinds = known["method"].dropna().unique()
+    reasons = {said.removeprefix("none: ") for said in table["method"].dropna() if said.startswith("none: ")}
+    said = []
+    if len(known):
+        shown = " and ".join(f"{100 * level:g} %" for level in sorted(set(known["level"].dropna())))
+        said.append(f"Intervals: {shown}; {'; or '.join(kinds)}.")
+    said += [f"No interval: {'; or '.join(sorted(reasons))}."] if reasons else []
+    return " ".join(said)

@@ -11,7 +11,7 @@ import pandas as pd
 from ..comparison import Group, Interval, contrast, scale_of
 from ..encoders import named_size
 from ..multiplicity import corrected
-from ..multiplier import Bootstrap, data_multiplier
+from ..multiplier import Multiplier, data_multiplier
 from .evaluate import CellResult
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
@@ -159,14 +159,14 @@ def _difference_row(study: Study, names: tuple[str, str, str], fraction: float, 
     return {**key, **ends, **tests, "n_seeds": found.n_seeds, "n_sources": n_sources, "method": found.method}
 
 
-def multipliers(study: Study, metrics: Sequence[str], bootstrap: Bootstrap) -> pd.DataFrame:
+def multipliers(study: Study, metrics: Sequence[str]) -> pd.DataFrame:
     """multiplier.csv: for every pre-trained cell, how many times fewer sources match the untrained one's full set."""
     rows = []
     for kind, cell, reference in pairs(study, ""):
         if kind != "pretraining" or study.cells.at[reference, "pretraining"] != "none":
             continue
         for metric in metrics:
-            found = _multiplier(study, cell, reference, metric, bootstrap)
+            found = _multiplier(study, cell, reference, metric)
             if found is not None:
                 n_sources = study.results[cell, max(study.fractions(cell))].n_sources
                 key = {"cell": cell, "reference": reference, "metric": metric}
@@ -174,7 +174,7 @@ def multipliers(study: Study, metrics: Sequence[str], bootstrap: Bootstrap) -> p
     return pd.DataFrame(rows)
 
 
-def _multiplier(study: Study, cell: str, reference: str, metric: str, bootstrap: Bootstrap):
+def _multiplier(study: Study, cell: str, reference: str, metric: str) -> Multiplier | None:
     """The data multiplier of one pair, or None where it cannot be measured."""
     points = [(fraction, study.group(cell, fraction, metric)) for fraction in study.fractions(cell)]
     points = [(study.sizes.get((cell, fraction), (np.nan,))[0], member) for fraction, member in points if member]
@@ -185,4 +185,4 @@ def _multiplier(study: Study, cell: str, reference: str, metric: str, bootstrap:
     if not points or target is None or not np.isfinite(full):
         return None
     sources, curve = zip(*points, strict=True)
-    return data_multiplier(sources, curve, full, target, bootstrap, study.level)
+    return data_multiplier(sources, curve, full, target, study.level)

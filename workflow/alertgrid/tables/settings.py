@@ -27,8 +27,6 @@ class ReportSettings:
         Architecture that others are compared with.
     level, power : float
         Coverage of intervals; power of the smallest detectable difference.
-    replicates, seed : int
-        Of the bootstrap of objects that the data multiplier uses.
     threshold : float or str
         Score above which an alert is positive; a metric's name chooses it on validation alerts, per run.
     policies : sequence of mappings
@@ -49,8 +47,6 @@ class ReportSettings:
     baseline: str = "btsbot_cnn"
     level: float = 0.95
     power: float = 0.8
-    replicates: int = 1000
-    seed: int = 0
     threshold: float | str = 0.5
     policies: Sequence[Mapping[str, Any]] = ()
     compared: Sequence[str] = ("roc_auc", "average_precision", "f1")

@@ -16,7 +16,6 @@ from ..dataset import read_catalogue
 from ..errors import StudyError
 from ..files import write_csv
 from ..metrics import LOWER_IS_BETTER
-from ..multiplier import Bootstrap
 from ..progress import Progress
 from . import costs, data, records
 from .dictionary import SCHEMAS, data_dictionary, ordered
@@ -109,8 +108,7 @@ def judge(
     cells = cells_of(grid, [entrant.cell for entrant in others])
     study = Study(cells, usable, records.training_sizes(run_records), settings.level, settings.power)
     timings, unread = read_all(timing, "timing")
-    bootstrap = Bootstrap(len(tests.classes), settings.replicates, settings.seed)
-    tables = _judged_tables(results) | _compared_tables(study, settings, timings, bootstrap)
+    tables = _judged_tables(results) | _compared_tables(study, settings, timings)
     tables |= {"runs": run_records, "history": history, "timing": timings}
     gone = [problem for result in results for problem in result.problems]
     return tables, problems + gone + unread
@@ -200,14 +198,10 @@ def _judged_tables(results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
     }
 
 
-def _compared_tables(
-    study: Study, settings: ReportSettings, timings: pd.DataFrame, bootstrap: Bootstrap
-) -> dict[str, pd.DataFrame]:
+def _compared_tables(study: Study, settings: ReportSettings, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables with intervals and comparisons."""
     table = performance(study)
-    multiplier = multipliers(
-        study, [metric for metric in settings.compared if metric not in LOWER_IS_BETTER], bootstrap
-    )
+    multiplier = multipliers(study, [metric for metric in settings.compared if metric not in LOWER_IS_BETTER])
     return {
         "performance": table,
         "efficiency": efficiency(study, table) if len(table) else table,
