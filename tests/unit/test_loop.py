@@ -103,6 +103,12 @@ def test_out_of_memory_with_one_alert_is_an_error():
         learner.score(toy_feed(4), "fp32")
 
 
+def test_out_of_memory_with_cuda_graphs_is_an_error_that_names_the_way_out():
+    learner, feed = toy_learner(Cramped(), graphs=True), toy_feed(16)
+    with own_randomness(CPU), pytest.raises(StudyError, match="compile=default micro_batch=8"):
+        learner.step(next(feed.stream([torch.arange(16)])), feed.labels, 1, 0.01)
+
+
 class Normalised(Cramped):
     """With batch normalisation, which refuses a single alert."""
 

@@ -53,6 +53,14 @@ def test_how_the_machine_is_used_is_said_apart_and_nothing_else_is():
         Recipe.parse({}, machine=[("device", 2)])
 
 
+def test_cuda_graphs_and_pieces_of_batches_exclude_each_other():
+    machine = [("compile", "reduce-overhead"), ("micro_batch", 16)]
+    with pytest.raises(StudyError, match=r"compile, micro_batch: .*\n.*\n.*say compile=default"):
+        Recipe.parse({}, machine)
+    assert Recipe.parse({}, [("compile", "default"), ("micro_batch", 16)]).micro_batch == 16
+    assert Recipe.parse({}, machine[:1]).compile == "reduce-overhead"
+
+
 def test_learning_rate_warms_up_and_falls():
     recipe = Recipe(epochs=10, warmup_epochs=2, warmup_start=0.01, final_fraction=0.01)
     assert learning_rate_factor(recipe, 0) == pytest.approx(0.01)

@@ -17,8 +17,10 @@ def test_compile_is_passed_on(monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "compile", lambda network, mode: asked.append(mode))
     data = type("Data", (), {"device": CPU})
     spec = RunSpec("metadata_net", "none", "metadata", fraction=1.0, seed=1)
-    setup.make_learner(Tiny(), toy_feed(), data, spec, Recipe(compile="reduce-overhead"))
-    assert asked == ["reduce-overhead"]
+    modes = ["default", "reduce-overhead"]
+    learners = [setup.make_learner(Tiny(), toy_feed(), data, spec, Recipe(compile=mode)) for mode in modes]
+    assert asked == modes
+    assert [learner.graphs for learner in learners] == [False, True]
 
 
 @pytest.mark.parametrize(

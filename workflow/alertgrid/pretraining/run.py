@@ -183,6 +183,7 @@ class _Plan:
             gradient_clip=recipe.gradient_clip,
             micro_batch=recipe.micro_batch,
             score_batch=recipe.score_batch,
+            graphs=recipe.graphs,
             objective=self.objective,
         )
 

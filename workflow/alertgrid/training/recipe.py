@@ -14,11 +14,12 @@ from typing import Any
 from ..errors import StudyError
 from ..settings.words import suggestion
 
+GRAPHS = "reduce-overhead"  # the mode of torch.compile that replays CUDA graphs
 CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
     "schedule_by": ("epoch", "step"),
     "resident": ("auto", "yes", "no"),
-    "compile": ("no", "default", "reduce-overhead"),
+    "compile": ("no", "default", GRAPHS),
 }
 # Lowest and highest value allowed, both included.
 BOUNDS = {
@@ -87,7 +88,7 @@ class Recipe:
     devices : int
         GPUs of one node (on a CPU: processes) that train the run together, each on its share of every batch.
     micro_batch : int
-        Alerts per forward pass, 0 for the whole batch; gradients are accumulated.
+        Alerts per forward pass, 0 for the whole batch; gradients are accumulated, which CUDA graphs do not allow.
     score_batch : int
         Alerts per forward pass of validation and test.
     checkpoint_minutes, stop_margin_seconds : float
@@ -120,6 +121,11 @@ class Recipe:
     checkpoint_minutes: float = 10.0
     stop_margin_seconds: float = 60.0
 
+    @property
+    def graphs(self) -> bool:
+        """Whether the compiled network replays CUDA graphs, on a GPU."""
+        return self.compile == GRAPHS
+
     @classmethod
     def parse(cls, settings: Mapping[str, Any], machine: Iterable[tuple[str, Any]] = ()) -> Recipe:
         """Make a recipe from settings, refusing what is unknown or out of bounds.
@@ -139,6 +145,7 @@ class Recipe:
         settings = {**settings, **dict(machine)}
         for key, value in settings.items():
             _check(key, value, defaults)
+        _check_together({**defaults, **settings})
         values = dict(settings)
         if "betas" in values:
             values["betas"] = tuple(map(float, values["betas"]))
@@ -162,6 +169,18 @@ def _check(key: str, value: Any, defaults: Mapping[str, Any]) -> None:
     expected = _expected(key, defaults[key])
     if not _allowed(key, value, defaults[key]):
         raise StudyError(f"training.{key}", f"is {value!r}", expected, "correct the value")
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    """Refuse settings that exclude each other."""
+    if values["compile"] == GRAPHS and values["micro_batch"]:
+        raise StudyError(
+            "--machine compile, micro_batch",
+            f"compile={GRAPHS} with micro_batch={values['micro_batch']}: each replay of a CUDA graph overwrites the "
+            "gradients that the one before has left",
+            "one of the two",
+            "say compile=default, or micro_batch=0",
+        )
 
 
 def _expected(key: str, default: Any) -> str:

@@ -112,4 +112,5 @@ def make_learner(network: nn.Module, train: Feed, data: Data, spec: RunSpec, rec
         gradient_clip=recipe.gradient_clip,
         micro_batch=recipe.micro_batch,
         score_batch=recipe.score_batch,
+        graphs=recipe.graphs,
     )

@@ -40,6 +40,8 @@ class Learner:
         Largest norm of the gradient, 0 for no clipping.
     micro_batch, score_batch : int
         Alerts per forward pass while training (0: the whole batch) and while scoring; halved when memory runs out.
+    graphs : bool
+        The network replays CUDA graphs.
     share : float
         Weight of one alert's loss in a step, 0 for the mean over the batch given; `parallel` sets it.
     """
@@ -55,6 +57,7 @@ class Learner:
     gradient_clip: float = 0.0
     micro_batch: int = 0
     score_batch: int = 256
+    graphs: bool = False
     share: float = 0.0
 
     @cached_property
@@ -125,8 +128,20 @@ class Learner:
 
         Fewer, and so larger ones, where the smallest share (that of another process) would have pieces of less than
         `least`.
+
+        Raises
+        ------
+        StudyError
+            Several, with CUDA graphs: a replay overwrites the gradients that the one before has left.
         """
-        return max(min(-(-largest // (self.micro_batch or largest)), smallest // self.least), 1)
+        count = max(min(-(-largest // (self.micro_batch or largest)), smallest // self.least), 1)
+        if count > 1 and self.graphs:
+            raise StudyError(
+                f"training on {self.device}", f"CUDA graphs and a batch in {count} pieces, for its memory",
+                "whole batches with compile=reduce-overhead",
+                f'say machine: "compile=default micro_batch={self.micro_batch}" in the profile',
+            )  # fmt: skip
+        return count
 
     def forward(self, inputs: Inputs, precision: str) -> torch.Tensor:
         """Logits of a batch, (B,) float32."""
