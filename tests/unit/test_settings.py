@@ -55,6 +55,18 @@ def test_a_mistake_is_named_with_its_key(config, schema, path, value, said):
         resolve_study(config, schema)
 
 
+@pytest.mark.parametrize("name", ["my study", "a/b", "..", "-x", "a;b", "a$b", "été", ""])
+def test_a_name_that_a_shell_or_a_path_minds_is_refused(config, schema, name):
+    studies = {name: config["studies"]["demo"]}
+    with pytest.raises(StudyError, match=r"config key study: .* cannot name a folder\n.*letters, digits"):
+        resolve_study({**config, "studies": studies, "study": name}, schema)
+
+
+@pytest.mark.parametrize("name", ["ztf-2.1_b", 2024])
+def test_other_names_are_free(config, schema, name):
+    assert resolve_study({**config, "studies": {name: config["studies"]["demo"]}, "study": name}, schema)
+
+
 def test_environment_variables_in_paths(monkeypatch):
     monkeypatch.setenv("SKY", "/data/sky")
     monkeypatch.delenv("NOT_THERE", raising=False)

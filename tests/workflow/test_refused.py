@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 from alertgrid import locks
 from alertgrid.launch import guard
 from alerts import write_published
+from project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +54,21 @@ def test_a_folder_that_is_not_there_stops_before_any_job(fresh, folder, said):
 def test_an_unknown_study_is_named(fresh):
     result = fresh.snakemake("--config", "study=tyo", seconds=30)
     assert "did you mean 'toy'?" in result.stdout + result.stderr
+
+
+def test_a_study_with_a_space_in_its_name_is_refused(fresh):
+    fresh.edit("config.yaml", "  toy:\n    about", "  to y:\n    about")
+    result = fresh.snakemake("-n", "--config", "study=to y", seconds=60)
+    assert "'to y' cannot name a folder" in result.stdout + result.stderr
+
+
+def test_a_clone_may_lie_below_a_folder_with_a_space(tmp_path):
+    project = Project(tmp_path / "with space" / "it's")
+    planned = project.snakemake("-n", "-p", "results/toy/report/checked.txt", seconds=120)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    [command] = [line.strip() for line in planned.stdout.splitlines() if "-m pytest" in line]
+    files = [word for word in shlex.split(command) if word.endswith(".py")]
+    assert files == [str(project.folder / "tests/results/test_results.py")]
 
 
 def use_folder(project, folder) -> None:

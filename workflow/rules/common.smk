@@ -27,7 +27,7 @@ from alertgrid.claims.rules import Rules
 
 # script:, shell: and submitit's children all find the package through this, under conda too.
 # Jobs must not look for weights on a hub of their own accord; the fetch rules alone take this back.
-shell.prefix(f"export PYTHONPATH='{PACKAGE}' HF_HUB_OFFLINE=1; ")
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(PACKAGE))} HF_HUB_OFFLINE=1; ")
 
 
 FOLDER = f"results/{config['study']}"

@@ -162,5 +162,5 @@ rule check_results:
         # Whether every image network must beat chance; empty means no.
         signal="yes" if SETTINGS["expect_signal"] else "",
     shell:
-        "ALERTGRID_RESULTS={params.folder} ALERTGRID_EXPECT_SIGNAL={params.signal} python -m pytest -p no:cacheprovider {input.tests} > {log} 2>&1"
+        "ALERTGRID_RESULTS={params.folder} ALERTGRID_EXPECT_SIGNAL={params.signal} python -m pytest -p no:cacheprovider {input.tests:q} > {log} 2>&1"
         " && cp {log} {output}"

@@ -42,11 +42,19 @@ def resolve_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
         raise StudyError(
             "config key study", f"{name!r} is unknown", f"one of {sorted(studies)}", suggestion(name, studies)
         )
+    _check_name(str(name))
     settings = merge(config.get("defaults") or {}, studies[name] or {})
     check(settings, schema, f"studies.{name}")
     check_values(settings, f"studies.{name}")
     check_words(settings, f"studies.{name}")
     return settings
+
+
+def _check_name(name: str) -> None:
+    """Refuse a study whose name cannot stand as it is in paths and shell commands."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        expected = "letters, digits, '_', '.' and '-', the first no '.' or '-': the results' folder has this name"
+        raise StudyError("config key study", f"{name!r} cannot name a folder", expected, "rename it under studies")
 
 
 def _check_top(config: Mapping[str, Any]) -> None:
