@@ -25,6 +25,7 @@ from .augment import SYMMETRIES
 from .data import Data, Feed, Table, stamp_feed
 from .hardware import available_memory
 from .records import read_record, read_weights
+from .step import halve
 
 SHARE = 0.5  # of the free memory that embeddings may take
 WORTH_SECONDS = 20.0  # what is made of a view in less time is made again after a stop, which costs minutes at most
@@ -126,7 +127,7 @@ class Embedder:
         for view in range(views):
             embedded, metadata = self._view(f"{name}-{view}", source, view, precision, progress)
             if image is None:
-                image = _room(len(rows) * views, embedded.shape[1], device)
+                image = self._room(len(rows) * views, embedded.shape[1])
             image[view::views] = embedded.to(image.device)
         tables = (Table(image, None, device), Table(metadata.to(device), None, device))
         return Feed(*tables, labels=source.labels, rows=rows, views=views)
@@ -152,20 +153,28 @@ class Embedder:
         return tuple(part["tables"])
 
     def _go_on(self, part: dict[str, Any], source: Feed, view: int, precision: str, progress: Progress) -> None:
-        """Embed what is not done of a split, seen under one symmetry, batch by batch."""
-        device = self.data.device
+        """Embed what is not done of a split, seen under one symmetry; in halves of a batch when memory runs out."""
+        while not self._try_rest(part, source, view, precision, progress):
+            self.batch = halve(self.batch, "embedding", self.data.device)
+
+    def _try_rest(self, part: dict[str, Any], source: Feed, view: int, precision: str, progress: Progress) -> bool:
+        """Embed what is not done, batch by batch; False when memory ran out."""
         # From the beginning of a batch, so that the batches, and with them the bits, are those of an undisturbed run.
-        order = torch.arange(part["done"], len(source), device=device).split(self.batch)
+        order = torch.arange(part["done"], len(source), device=self.data.device).split(self.batch)
         turns = [torch.full_like(batch, view) for batch in order]
-        for batch, inputs in zip(order, source.stream(order, turns), strict=True):
-            embedded = self._embed(*inputs, precision)
-            part["tables"] = part["tables"] or [_room(len(source), values.shape[1], device) for values in embedded]
-            for table, values in zip(part["tables"], embedded, strict=True):
-                table[batch.to(table.device)] = values.to(table.device)
-            part["done"] += len(batch)
-            progress.step(len(batch))
-            if self.tick:
-                self.tick()
+        try:
+            for batch, inputs in zip(order, source.stream(order, turns), strict=True):
+                embedded = self._embed(*inputs, precision)
+                part["tables"] = part["tables"] or [self._room(len(source), values.shape[1]) for values in embedded]
+                for table, values in zip(part["tables"], embedded, strict=True):
+                    table[batch.to(table.device)] = values.to(table.device)
+                part["done"] += len(batch)
+                progress.step(len(batch))
+                if self.tick:
+                    self.tick()
+            return True
+        except torch.OutOfMemoryError:
+            return False
 
     @torch.no_grad()
     def _embed(self, stamps: torch.Tensor, values: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,8 +183,7 @@ class Embedder:
             image, metadata = self.model.embeddings(stamps.to(torch.float32, memory_format=self.order), values)
         return image.float(), metadata.float()
 
-
-def _room(count: int, width: int, device: torch.device) -> torch.Tensor:
-    """Empty table on the device when it fits there, else on the host."""
-    fits = 4 * count * width <= SHARE * available_memory(device)
-    return torch.empty((count, width), device=device if fits else "cpu")
+    def _room(self, count: int, width: int) -> torch.Tensor:
+        """Empty table on the device when it fits there, else on the host, else in a file."""
+        fits = 4 * count * width <= SHARE * available_memory(self.data.device)
+        return torch.empty((count, width), device=self.data.device if fits else "cpu")
