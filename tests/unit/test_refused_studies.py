@@ -118,7 +118,7 @@ def test_words_that_other_studies_need_are_allowed_and_named():
     rules = [*settings["grid"]["exclude"], {"architecture": "maxvit_tiny", "inputs": "joint"}]
     settings["grid"]["exclude"] = rules
     grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
-    assert unused_keys(settings, grid) == [
+    assert list(unused_keys(settings, grid)) == [
         "training.overrides.resnet18",
         "training.overrides.btsbot_cnn-galaxies",
         "packing.joint",
@@ -128,11 +128,31 @@ def test_words_that_other_studies_need_are_allowed_and_named():
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "noted"),
+    [
+        ({"grid.architectures": ["convnext_pico", "resnet18"], "grid.seeds_of": {}}, True),
+        ({"grid.exclude": [{"architecture": "btsbot_cnn"}], "grid.seeds_of": {}}, True),
+        ({"grid.architectures": ["convnext_pico"], "grid.pretraining": ["galaxies"], "grid.seeds_of": {}}, True),
+        ({"grid.inputs": ["metadata"], "grid.seeds_of": {}}, False),
+        ({"report.baseline": "convnext_pico"}, False),
+        ({"report.baseline": None}, False),
+    ],
+)
+def test_a_baseline_that_is_not_trained_is_noted_with_what_is_lost(changes, noted):
+    settings = study(**{"training.overrides": {}, "packing": 0, "models.architectures": {}, **changes})
+    grid = expand_grid(**settings["grid"], draws=settings["splits"]["draws"])
+    found = unused_keys(settings, grid)
+    assert ("report.baseline" in found) == noted
+    assert not noted or "names btsbot_cnn, which" in found["report.baseline"]
+    assert not noted or "no differences from a baseline" in found["report.baseline"]
+
+
 def test_studies_of_the_config_have_no_key_that_fits_nothing():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name in config["studies"]:
         settings = resolve_study({**config, "study": name}, SCHEMA)
-        assert unused_keys(settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])) == [], name
+        assert unused_keys(settings, expand_grid(**settings["grid"], draws=settings["splits"]["draws"])) == {}, name
 
 
 def test_the_schema_knows_the_metrics_and_the_package_the_networks():

@@ -58,8 +58,8 @@ def resolve():
         settings.setdefault("tuning", {})
         check_tuning(settings, grid, schema, where)
         if workflow.is_main_process:
-            for key in unused_keys(settings, grid):
-                print(f"Note: {where}.{key} fits nothing in this study", file=sys.stderr, flush=True)
+            for key, meaning in unused_keys(settings, grid).items():
+                print(f"Note: {where}.{key} {meaning}", file=sys.stderr, flush=True)
         settings["pretraining"] = local_specs(settings["pretraining"], grid, f"{where}.pretraining")
         return settings, grid.assign(pack=assign_packs(grid, settings.get("packing", 0)))
     except StudyError as error:

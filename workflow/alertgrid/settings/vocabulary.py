@@ -45,8 +45,10 @@ def check_words(settings: Mapping[str, Any], where: str) -> None:
             raise StudyError(f"{where}.{key}", f"{word!r} is no known {kind}", expected, suggestion(word, known[kind]))
 
 
-def unused_keys(settings: Mapping[str, Any], grid: pd.DataFrame) -> list[str]:
+def unused_keys(settings: Mapping[str, Any], grid: pd.DataFrame) -> dict[str, str]:
     """Keys that are understood but fit nothing in this study, such as those that a block of defaults has for others.
+
+    Names in `report.claims` are not among them: a claim that cannot be judged says so in the report.
 
     Parameters
     ----------
@@ -54,6 +56,11 @@ def unused_keys(settings: Mapping[str, Any], grid: pd.DataFrame) -> list[str]:
         The resolved study.
     grid : DataFrame
         Its runs.
+
+    Returns
+    -------
+    dict of str to str
+        Dotted key -> what that means for the study.
     """
     networks = grid["architecture"].unique()
     names = [*grid["cell"].unique(), *networks]
@@ -64,7 +71,18 @@ def unused_keys(settings: Mapping[str, Any], grid: pd.DataFrame) -> list[str]:
         unused += [f"{place}.{words}" for words in table if not any(fits(words, name) for name in fitting)]
     cells = possible_cells(*(settings["grid"][axis] for axis in ("architectures", "pretraining", "inputs", "stamps")))
     rules = enumerate(settings["grid"].get("exclude", ()))
-    return unused + [f"grid.exclude.{i}" for i, rule in rules if not any(rule_fits(rule, cell) for cell in cells)]
+    unused += [f"grid.exclude.{i}" for i, rule in rules if not any(rule_fits(rule, cell) for cell in cells)]
+    return dict.fromkeys(unused, "fits nothing in this study") | _without_baseline(settings["report"], grid)
+
+
+def _without_baseline(report: Mapping[str, Any], grid: pd.DataFrame) -> dict[str, str]:
+    """The baseline where no run of the grid is one of its own with random weights, which others are compared with."""
+    networks = grid[grid["architecture"] != METADATA_NET]
+    compared = networks[(networks["architecture"] == report.get("baseline")) & (networks["pretraining"] == "none")]
+    if "baseline" not in report or networks.empty or len(compared):
+        return {}
+    lost = f"names {report['baseline']}, which the grid does not train from random weights"
+    return {"report.baseline": f"{lost}: the report will hold no differences from a baseline"}
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, list[str]]:
