@@ -57,6 +57,7 @@ def small_profile(source: str, target: Path, memory_mb: int, changes: Mapping[st
         if {"--signal", "--exclusive"} & {word.split("=")[0] for word in resources.get("slurm_extra", "").split()}:
             resources["slurm_extra"] = "--open-mode=append"
         resources |= changes.get(rule, {})
+    profile["set-resources"]["tune"] |= {"trial_mem_mb": memory_mb, "trial_runtime": 5, "trial_threads": 1}
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
     target.mkdir(parents=True, exist_ok=True)
     (target / "profile.yaml").write_text(yaml.safe_dump(profile))

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from argparse import Namespace
 
 import pytest
 from alertgrid.tuning import search as tuning
+from alertgrid.tuning.command import place
 from lab import HERE, ROOT, jobs_below, slurm, wait_until
 
 
@@ -51,7 +53,8 @@ def test_a_search_is_one_array_whose_workers_survive_preemption(tmp_path, monkey
     thread = threading.Thread(target=preempt)
     thread.start()
     search = tuning.Search(tmp_path / "search", {"training.learning_rate": {"low": 0.0, "high": 1.0}}, seed=1)
-    parameters = {"timeout_min": 5, "mem_gb": 1.5, "slurm_partition": "gpu", "slurm_gres": "gpu:1"}
+    trial = {"partition": "gpu", "gres": "gpu:1", "mem_mb": 1500, "runtime": 5, "threads": 1}  # as a profile says it
+    parameters = place(Namespace(trial=trial, cluster=None, minutes=240, threads=1))[1]
     study = tuning.tune(search, Valley(), trials=6, workers=2, cluster="slurm", parameters=parameters)
     thread.join()
     assert "Restarts=1" in slurm("scontrol", "show", "job", *preempted)

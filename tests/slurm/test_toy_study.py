@@ -6,6 +6,7 @@ Slurm warns a job before its limit by SIGTERM; here the test does, since limits 
 import shutil
 
 import pandas as pd
+import pytest
 import yaml
 from alertgrid.files import read_json
 from alertgrid.launch import scheduler
@@ -32,12 +33,15 @@ class Toy(Study):
             shutil.copytree(ROOT / part, self.folder / part, ignore=ignored, symlinks=True)
         shutil.copy(ROOT / "Snakefile", self.folder)
         config = yaml.safe_load((ROOT / "tests/toy/config.yaml").read_text())
-        study = config["studies"]["toy"]
+        self.change(config["studies"]["toy"])
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def change(self, study):
+        """What differs from the toy study."""
         study["grid"] |= {"architectures": ["test_convnext"], "fractions": [0.5, 1.0], "seeds": [0], "exclude": []}
         study["packing"] = 2  # both fractions of a cell in one job
         study["pretraining"]["galaxies"]["training"] = LONG
         study["training"]["overrides"][CELL] = LONG
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def settings(self, epochs, pace):
         return ["study=toy"]
@@ -65,6 +69,16 @@ class Toy(Study):
         """The job of a training that has saved two epochs, if there is one just now."""
         files = (self.results / "checkpoints" / name).rglob("progress.json")
         return self.job(rule) if any(read_json(file)["epoch"] >= 2 for file in files) else None
+
+
+class Searched(Toy):
+    """The toy study with a search of the custom CNN's learning rate."""
+
+    def change(self, study):
+        study["grid"] |= {"architectures": ["btsbot_cnn"], "inputs": ["image"], "fractions": [1.0], "seeds": [0]}
+        ranges = {"training.learning_rate": {"low": 1.0e-4, "high": 1.0e-2, "log": True}}
+        study["tuning"] = {"btsbot_cnn": {"ranges": ranges, "trials": 2, "at_once": 2}}
+        study["training"]["tuned"] = True
 
 
 def check_equal(ours, theirs):
@@ -106,3 +120,17 @@ def test_the_toy_study_on_slurm(request, tmp_path):
     assert (toy.results / "report/index.html").exists()
     again = toy.run(toy.command("--dry-run"))
     assert "Nothing to be done" in again.stdout + again.stderr, again.stdout[-3000:]
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_search_by_its_rule_is_an_array_that_asks_for_gpus(tmp_path):
+    study = Searched(tmp_path / "study")
+    run = "btsbot_cnn-none-image/f1/s0"
+    done = study.run(study.command("--", f"results/toy/runs/{run}/run.json"), seconds=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    best = yaml.safe_load((study.results / "tuning/btsbot_cnn-none-image/best.yaml").read_text())
+    trained = read_json(study.results / "runs" / run / "run.json")["settings"]["training"]
+    assert trained["learning_rate"] == best["settings"]["training"]["learning_rate"]
+    scripts = {path.read_text() for path in (study.results / "checkpoints/tuning").rglob("*_submission.sh")}
+    (script,) = scripts  # one array, of which each task keeps a copy
+    assert {"#SBATCH --gres=gpu:1", "#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= set(script.splitlines())

@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_written_is_named(study, slurm, monkeypatch):
     def full(*words, **notes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "open", full)
+    monkeypatch.setattr(os, "link", full)
     with pytest.raises(StudyError, match=r"results/toy/controller\.lock: cannot be written: .*No space left on device"):
         guard.begin(study)
 

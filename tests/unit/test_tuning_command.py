@@ -176,14 +176,14 @@ def test_an_interrupted_trial_stays_open_and_goes_on(words, tmp_path, monkeypatc
 
 def test_the_workflow_says_what_a_trial_asks_of_slurm(words):
     trial = {"partition": "gpu", "gres": "gpu:1", "mem_mb": 48000, "runtime": 240, "account": "a"}
-    cluster, asked = command._place(options(*words, "--trial", json.dumps(trial)))
+    cluster, asked = command.place(options(*words, "--trial", json.dumps(trial)))
     assert cluster == "debug"
     slurm = {"slurm_partition": "gpu", "slurm_gres": "gpu:1", "slurm_account": "a"}
     assert asked == slurm | {"mem_gb": 48.0, "timeout_min": 240, "cpus_per_task": 1}
     words.remove("--cluster")
     words.remove("debug")
-    assert command._place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
-    assert command._place(options(*words, "--trial", "{}"))[0] == "local"
+    assert command.place(options(*words, "--trial", json.dumps(trial)))[0] == "slurm"
+    assert command.place(options(*words, "--trial", "{}"))[0] == "local"
 
 
 @pytest.mark.parametrize("name", ["slurm", "slurm-gpus", "slurm-nodbd"])
@@ -194,7 +194,7 @@ def test_what_a_profile_says_of_trials_stands_in_their_batch_script(words, slurm
     trial = {key.removeprefix("trial_"): value for key, value in asked.items() if key.startswith("trial_")}
     given = options(*words, "--trial", json.dumps(trial))
     executor = submitit.AutoExecutor(tmp_path, cluster="slurm")
-    executor.update_parameters(**command._place(given)[1])
+    executor.update_parameters(**command.place(given)[1])
     script = executor._executor._make_submission_file_text("true", "1")
     wanted = {f"--partition={trial['partition']}", "--time=240", "--mem=48GB", "--cpus-per-task=4"}
     wanted |= {f"--gres={trial['gres']}"} if "gres" in trial else {f"--gpus-per-node={trial['gpu']}"}

@@ -127,7 +127,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 def run_tune(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
     _check_recipe(options)
-    cluster, parameters = _place(options)
+    cluster, parameters = place(options)
     objective = _objective(options)
     folder = options.output if options.search is None else options.search / _identity(objective, options)
     search = Search(
@@ -190,7 +190,7 @@ def _identity(objective: TrainingObjective, options: argparse.Namespace) -> str:
     return sha256_text(json.dumps([*shared, hashes], sort_keys=True))[:12]
 
 
-def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+def place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Where workers run, and what each asks of Slurm in submitit's words."""
     if options.trial is None:
         profile = read_profile(options.profile)
