@@ -118,6 +118,20 @@ def test_chunks_are_bounded_and_keep_a_source_together():
     assert sum(map(len, names)) == len(set.union(*names)) == 26
 
 
+def test_the_history_of_an_artefact_does_not_tell_how_many_alerts_are_kept():
+    few, many = (checked_settings(seed=3, alerts_per_source=most) for most in (1, 1000))
+    longest = 0
+    for index in range(25):
+        all_of_it, one = (observe_source(settings, "rejects", index) for settings in (many, few))
+        assert len(one.cutouts) == one.kept.sum() == 1
+        longest = max(longest, len(all_of_it.kept))
+        if one.rows["object_type"][0] != "asteroid":
+            assert {name: list(values) for name, values in one.history.items()} == {
+                name: list(values) for name, values in all_of_it.history.items()
+            }
+    assert longest > 3
+
+
 @pytest.fixture(scope="module")
 def real_alerts():
     """Rows and un-normalised cutouts of sources that are there: no artefacts."""
@@ -272,4 +286,5 @@ def test_names_are_unique_and_dated():
     assert object_name(0, 2460310.6).startswith("ZTF24")
     assert len({alert_number(ordinal, 2460235.5) for ordinal in range(20_000)}) == 20_000
     assert alert_number(1, 2460235.5) // 10**9 == 2_481_000_000
-    assert alert_number(10**7, 2462000.0) < 2**63
+    (longest,) = (entry for entry in dataclasses.fields(Settings) if entry.name == "survey_days")
+    assert alert_number(10**7, survey.FIRST_JD + longest.metadata["high"]) < 2**63

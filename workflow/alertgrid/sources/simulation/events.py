@@ -75,7 +75,7 @@ def _blank(settings: Settings, rng: np.random.Generator, name: str, galactic: bo
             break
     scene = Scene()
     fill_field(rng, scene, density)
-    field_visits = visits(settings, rng)
+    field_visits = _visits_to_a_field(settings, rng)
     count = len(field_visits)
     x, y = rng.uniform(-0.5, 0.5, 2)
     dark = np.zeros(count)
@@ -87,9 +87,17 @@ def _to_flux(settings: Settings, magnitude: np.ndarray) -> np.ndarray:
     return 10 ** (0.4 * (settings.zero_point - magnitude))
 
 
-def template_end(settings: Settings, event: Event) -> int:
+def _visits_to_a_field(settings: Settings, rng: np.random.Generator) -> Visits:
+    """Visits to a field that has a template in both bands; others raise no alerts, so another field is drawn."""
+    while True:
+        field = visits(settings, rng)
+        if len(set(field.fid[: template_end(settings, field)])) == 2:
+            return field
+
+
+def template_end(settings: Settings, field: Visits) -> int:
     """Index of the first visit after those that made the template (both bands)."""
-    return min(2 * settings.template_visits, len(event.visits) // 2)
+    return min(2 * settings.template_visits, len(field) // 2)
 
 
 def _epoch(settings: Settings, rng: np.random.Generator, event: Event) -> int:
@@ -98,7 +106,7 @@ def _epoch(settings: Settings, rng: np.random.Generator, event: Event) -> int:
     ASSUME: early parts of the survey are looked at more often, so that half of all sources, of whatever nature, have
     less than a quarter of the survey as their history; the visits that made the template come before any alert.
     """
-    start = template_end(settings, event)
+    start = template_end(settings, event.visits)
     return start + int((len(event.visits) - start) * rng.random() ** 2)
 
 
@@ -186,7 +194,7 @@ def _vary(settings: Settings, rng: np.random.Generator, event: Event, r: np.ndar
     """Give an event a point source of magnitude r(t); its mean over the template's visits becomes static light."""
     fid = event.visits.fid
     flux = _to_flux(settings, r + np.where(fid == 1, colour, 0.0))
-    end = template_end(settings, event)
+    end = template_end(settings, event.visits)
     means = {band: flux[:end][fid[:end] == band].mean() for band in (1, 2)}
     event.flux = flux - np.where(fid == 1, means[1], means[2])
     g, r_mean = (settings.zero_point - 2.5 * np.log10(means[band]) for band in (1, 2))

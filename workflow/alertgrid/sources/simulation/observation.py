@@ -99,35 +99,40 @@ def _promising(settings: Settings, event: Event, source_set: str) -> bool:
 @dataclass
 class _Log:
     """What happened at an event: at each visit (n,) whether it was detected and its magnitude, NaN without an alert;
-    row and cutouts of the visits that were imaged; how often the place was covered per visit."""
+    row and cutouts of the alerts that are kept; how often the place was covered per visit."""
 
     detected: np.ndarray
     magpsf: np.ndarray
     images: dict[int, tuple[dict, np.ndarray]]
     overlap: float
 
+    def add(self, visit: int, alert: tuple[dict, np.ndarray] | None, most: int) -> None:
+        """Count what a visit's images showed; keep them unless `most` alerts are kept already."""
+        if alert is not None:
+            self.magpsf[visit] = alert[0]["magpsf"]
+            if len(self.images) < most:
+                self.images[visit] = alert
+
 
 def _watch(settings: Settings, rng: np.random.Generator, event: Event) -> _Log:
-    """Observe an event in all visits and make images of at most `alerts_per_source` alerts, chosen at random.
+    """Observe an event in all visits and keep images of at most `alerts_per_source` alerts, chosen at random.
 
     Alerts beyond those are needed for the history alone: their magnitudes come from the noise model without pixels.
+    That model knows no artefacts, so all their visits are imaged: a network would know them by a short history.
     """
     expected = _expected_snr(settings, event)
     snr = expected + rng.standard_normal(len(event.visits))
     # ASSUME: noise and residuals leave a false 3-sigma detection in one visit of four thousand, more at unlucky places.
     false = rng.random(len(snr)) < 0.00025 * np.exp(rng.normal(0, 1.5))
     detected = (np.abs(snr) >= HISTORY_THRESHOLD) & (np.abs(expected) > HISTORY_THRESHOLD / 2) | false
-    detected[: template_end(settings, event)] = False
+    detected[: template_end(settings, event.visits)] = False
     # ASSUME: neighbouring fields and other programmes cover the place as well.
     log = _Log(detected, np.full(len(snr), np.inf), {}, rng.uniform(1.2, 3.5))
     hopeful = event.window & ((np.abs(snr) > ALERT_THRESHOLD - 1.5) | bool(event.artefact))
     imager = _Imager(settings, rng, event)
     for visit in rng.permutation(np.flatnonzero(hopeful)):
-        if len(log.images) < settings.alerts_per_source:
-            image = imager.alert(int(visit))
-            if image is not None:
-                log.images[int(visit)] = image
-                log.magpsf[visit] = image[0]["magpsf"]
+        if event.artefact or len(log.images) < settings.alerts_per_source:
+            log.add(int(visit), imager.alert(int(visit)), settings.alerts_per_source)
         elif abs(snr[visit]) >= ALERT_THRESHOLD:
             log.magpsf[visit] = _magnitude(settings, event, visit, snr[visit] / expected[visit])
     log.detected |= np.isfinite(log.magpsf)

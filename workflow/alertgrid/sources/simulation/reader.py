@@ -17,6 +17,7 @@ from alertgrid.sources.cuts import cut_chunk
 from alertgrid.sources.simulation.observation import Observed, observe_source
 from alertgrid.sources.simulation.settings import Settings, checked_settings
 from alertgrid.sources.simulation.sharing import in_order
+from alertgrid.sources.simulation.survey import check_visits
 from alertgrid.stamps import preprocess_cutouts
 
 KEPT_COLUMNS = ("object_type", "jdstarthist", "peakmag", "seeing", "magzpsci")
@@ -49,9 +50,10 @@ def read(*, workers: int = 1, **settings) -> Iterator[Chunk]:
     Raises
     ------
     StudyError
-        For an unknown setting or one out of bounds, before anything is drawn.
+        For an unknown setting, one out of bounds, or a sky that is hardly looked at, before anything is drawn.
     """
     chosen = checked_settings(**settings)
+    check_visits(chosen)
     chunks = _chunks(chosen, workers)
     return (cut_chunk(chunk, chunk.catalogue["peakmag"]) for chunk in chunks) if chosen.apply_cuts else chunks
 

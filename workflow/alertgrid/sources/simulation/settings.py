@@ -41,7 +41,8 @@ class Settings:
     matching_error: float = _setting(0.02, 0.0, 0.3, "relative error of the matched PSF's width")
     cadence: float = _setting(2.5, 0.5, 30.0, "days between visits to a field while it is visible")
     clear_fraction: float = _setting(0.7, 0.1, 1.0, "share of clear nights")
-    survey_days: int = _setting(1500, 500, 10_000, "length of the survey, days")
+    # Later days do not fit into an alert number of 64 bits.
+    survey_days: int = _setting(1500, 500, 8700, "length of the survey, days")
     # ASSUME: unlike BTSbot's training set this sky has negative differences (of variables) unless asked otherwise.
     apply_cuts: bool = _setting(False, 0, 1, "take only alerts that pass BTSbot's cuts (see `sources.cuts`)")
     chunk_alerts: int = _setting(500, 1, 1000, "alerts after which a chunk is handed on")

@@ -19,6 +19,10 @@ from alertgrid.sources.simulation.settings import Settings
 FIRST_JD = 2458194.5  # 17 March 2018, when ZTF's public survey began
 _WEATHER_STREAM = 1_000_003  # apart from the streams of the source sets, which are small numbers
 SYNODIC_MONTH = 29.53
+YEAR = 365.25
+SEASON = 122  # days on either side. ASSUME: a field is up for two thirds of the year.
+LOST = 1 / 7  # ASSUME: one visit in seven is lost to the queue or to quality control.
+FEWEST_VISITS = 20  # to a field on average: some for its template, some for the light curves of its sources
 
 
 @dataclass(frozen=True)
@@ -76,20 +80,37 @@ def _correlated(rng: np.random.Generator, count: int, memory: float) -> np.ndarr
     return values
 
 
+def check_visits(settings: Settings) -> None:
+    """Refuse a sky that the survey hardly looks at.
+
+    Raises
+    ------
+    StudyError
+        A field has fewer than `FEWEST_VISITS` visits on average.
+    """
+    share = settings.clear_fraction * 2 * SEASON / YEAR * (1 - LOST)
+    expected = 2 * share * settings.survey_days / max(settings.cadence, 1.0)
+    if expected < FEWEST_VISITS:
+        raise StudyError(
+            "simulation.survey_days",
+            f"{expected:.1f} visits to a field on average",
+            f"at least {FEWEST_VISITS}, for its template and its alerts",
+            "lengthen survey_days, shorten cadence or raise clear_fraction",
+        )
+
+
 def visits(settings: Settings, rng: np.random.Generator) -> Visits:
     """Visits to one field: g and r in the same night, every `cadence` days, in its season, when it is clear."""
     weather = nights(settings)
     days = np.arange(settings.survey_days)
     due = np.diff(np.floor((days + rng.uniform(0, settings.cadence)) / settings.cadence), prepend=-1) > 0
-    # ASSUME: a field is up for two thirds of the year.
-    in_season = np.abs((days - rng.uniform(0, 365.25) + 182.6) % 365.25 - 182.6) < 122
+    in_season = np.abs((days - rng.uniform(0, YEAR) + 182.6) % YEAR - 182.6) < SEASON
     days = np.flatnonzero(due & in_season & weather.clear)
     hour = rng.uniform(0.6, 0.9, len(days))
     night = np.concatenate([days, days])
     fid = np.repeat([1, 2], len(days))
     jd = FIRST_JD + night + np.concatenate([hour, hour + rng.uniform(0.02, 0.08, len(days))])
-    # ASSUME: one visit in seven is lost to the queue or to quality control.
-    order = np.argsort(jd)[rng.random(len(jd)) > 1 / 7]
+    order = np.argsort(jd)[rng.random(len(jd)) > LOST]
     return _with_conditions(settings, rng, jd[order], fid[order], night[order])
 
 
