@@ -33,6 +33,12 @@ def test_every_study_can_be_planned(tmp_path, capsys, study, profile):
     assert set(grid["cell"]) | set("timing/" + grid["architecture"] + "-" + grid["inputs"]) <= set(listed)
 
 
+def test_the_full_study_can_be_planned_before_its_data_are_there(tmp_path, capsys):
+    profile = str(ROOT / "profiles" / "slurm")
+    assert command.run_plan(options(tmp_path, "--study", "btsbot", "--profile", profile)) == 0
+    assert "Study btsbot, 850000 alerts" in capsys.readouterr().out
+
+
 def test_an_undefined_pretraining_is_refused(tmp_path):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["studies"]["demo"]["pretraining"]["galaxies"]["start"] = "nowhere"

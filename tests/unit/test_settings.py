@@ -42,6 +42,18 @@ def test_merge_goes_key_by_key_and_null_removes():
         ("studies.demo.grid.seeds", "0", r"studies\.demo\.grid\.seeds: '0' is not of type 'array'"),
         ("studies.demo.grid.fractions", [1.5], r"studies\.demo\.grid\.fractions\.0: 1\.5 is greater than"),
         ("studies.demo.splits.policy", "random", r"splits\.policy: 'random' is not one of"),
+        ("studies.demo.grid.fractions", [25, 100], r"fractions\.0: .*\n  expected: shares of the training objects"),
+        ("studies.demo.splits.shares", [81, 9, 10], r"shares\.0: .*\n  expected: three shares of objects"),
+        ("studies.demo.grid.pretraining", ["a-b"], r"pretraining\.0: .*\n  expected: 'none' and names defined"),
+        ("studies.demo.grid.seeds_of", {"btsbot_cnn": ["a"]}, r"cnn\.0: .*\n  expected: a list of whole numbers"),
+        ("studies.demo.data.seed", -1, r"data\.seed: .*\n  expected: root of all random numbers"),
+        ("studies.demo.about", 3, r"about: .*\n  expected: what the data are"),
+        ("studies.demo.grid.exclude", [{"inputs": 3}], r"inputs: .*\n  expected: 3 is not of type 'string'"),
+        ("studies.btsbot.data.splits", ["train", "valid"], r"splits\.1: 'valid' .*\n.*\n.*did you mean 'val'"),
+        ("studies.demo.training.learning_rate", "1e-4", r"not of type 'number'\n.*\n.*YAML needs 1\.0e-4, without"),
+        ("studies.demo.training.learning_rate", "2.5E4", r"\n.*\n.*YAML needs 2\.5e\+4, without"),
+        ("studies.demo.training.epochs", "1e2", r"\n.*\n.*YAML needs 100, without"),
+        ("studies.demo.training.epochs", "many", r"\n.*\n.*correct the value in config\.yaml"),
         ("studies.demo.data", None, r"studies\.demo.*(data|source)"),
     ],
 )
@@ -51,8 +63,9 @@ def test_a_mistake_is_named_with_its_key(config, schema, path, value, said):
     for parent in parents:
         target = target.setdefault(parent, {})
     target[key] = value
+    chosen = {"study": parents[1]} if parents else {}
     with pytest.raises(StudyError, match=said):
-        resolve_study(config, schema)
+        resolve_study(config | chosen, schema)
 
 
 @pytest.mark.parametrize("name", ["my study", "a/b", "..", "-x", "a;b", "a$b", "été", ""])

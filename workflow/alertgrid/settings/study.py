@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 from ..errors import StudyError
 from .values import check_values
@@ -89,13 +89,48 @@ def check(settings: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
         allowed = sorted(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in allowed)
         raise StudyError(f"{key}.{unknown}", "unknown key", f"one of {allowed}", suggestion(unknown, allowed))
-    meaning = error.schema.get("description", error.message)
+    meaning = _meaning(error, schema)
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         meaning = error.schema.get("properties", {}).get(missing, {}).get("description", f"a key {missing}")
         raise StudyError(f"{key}.{missing}", "is missing", meaning, "add it; see the comments in config.yaml")
     known = error.validator_value if error.validator == "enum" else ()
-    raise StudyError(key, error.message, meaning, suggestion(error.instance, known, "correct the value in config.yaml"))
+    remedy = suggestion(error.instance, known, _number_meant(error) or "correct the value in config.yaml")
+    raise StudyError(key, error.message, meaning, remedy)
+
+
+def _meaning(error: ValidationError, schema: Mapping[str, Any]) -> str:
+    """What the schema says of the key concerned, or of the list or table that an entry stands in."""
+    meaning, node, before = error.message, schema, ""
+    for step in list(error.absolute_schema_path)[:-1]:
+        node = node[step]
+        if before == "properties":  # a key of its own, of which its parent's description says nothing
+            meaning = error.message
+        if isinstance(node, Mapping):
+            node = _resolved(node, schema)
+            meaning = node.get("description", meaning)
+        before = step
+    return meaning
+
+
+def _resolved(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of the schema with what it refers to; its own description counts."""
+    own = dict(node)
+    name = own.pop("$ref", "").removeprefix("#/$defs/")
+    return _resolved(schema["$defs"][name], schema) | own if name else own
+
+
+def _number_meant(error: ValidationError) -> str:
+    """How YAML wants a number that it read as text, such as 1e-4; empty for anything else."""
+    if error.validator_value not in ("number", "integer") or not isinstance(error.instance, str):
+        return ""
+    parts = re.fullmatch(r"([-+]?\d+)(\.\d*)?(?:[eE]([-+]?)(\d+))?", error.instance.strip())
+    if not parts:
+        return ""
+    whole, fraction, sign, power = parts.groups()
+    if power is None or error.validator_value == "integer":
+        return f"YAML needs {float(parts[0]):.15g}, without quotes"
+    return f"YAML needs {whole}{fraction or '.0'}e{sign or '+'}{power}, without quotes"
 
 
 def expand_path(value: str, where: str) -> str:
