@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from alertgrid.errors import StudyError
 from alertgrid.grid import (
@@ -11,7 +9,6 @@ from alertgrid.grid import (
     METADATA_CELL,
     assign_packs,
     cell_name,
-    check_architectures,
     check_pretraining,
     expand_grid,
     run_name,
@@ -94,33 +91,6 @@ def test_stamps_axis():
 def test_mistakes_are_named(change, said):
     with pytest.raises(StudyError, match=said):
         expand_grid(**{**AXES, **change})
-
-
-def test_unknown_architectures_are_named_with_their_neighbours():
-    check_architectures(["btsbot_cnn", "convnext_pico", "test_convnext"], {})
-    with pytest.raises(StudyError, match=r"'convnext_picco': is neither.*\n.*near: convnext_pico"):
-        check_architectures(["convnext_picco"], {})
-
-
-@pytest.mark.parametrize(
-    ("name", "models"),
-    [
-        ("maxvit_tiny@100", {}),
-        ("maxvit_tiny", {"architectures": {"maxvit_tiny": {"input_size": 100}}}),
-        ("maxvit_tiny", {"input_size": 100}),
-        ("maxvit_tiny@100", {"input_size": 64}),
-    ],
-)
-def test_an_input_size_that_a_network_cannot_take_is_refused_before_any_job(name, models):
-    with pytest.raises(StudyError, match=rf"'{name}' at 100 pixels: .*divisible by window"):
-        check_architectures(["btsbot_cnn", name], models)
-
-
-def test_sizes_that_fit_pass_and_those_that_are_known_need_no_torch(monkeypatch):
-    check_architectures(["maxvit_tiny@96", "btsbot_cnn"], {"input_size": 100})
-    monkeypatch.setitem(sys.modules, "alertgrid.models.backbones", None)
-    sizes = {"convnext_pico": {"input_size": 63}, "maxvit_tiny": {"input_size": 224}}
-    check_architectures(["maxvit_tiny", "maxvit_tiny@224", "convnext_pico", "resnet18"], {"architectures": sizes})
 
 
 def test_pretrainings_are_defined():

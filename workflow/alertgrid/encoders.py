@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import StudyError
+from .settings.words import asked_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,19 +110,28 @@ def _refuse_unknown(name: str) -> None:
     )
 
 
-def try_encoder(name: str, input_size: str | int) -> None:
-    """Refuse an encoder that cannot be built for an input size; what is known to fit, or cannot be tried, passes.
+def check_architectures(names: Iterable[str], models: Mapping[str, Any]) -> None:
+    """Refuse architectures that neither our table nor timm knows, and input sizes that they cannot take.
+
+    Builds only networks of which the table cannot tell, since timm takes seconds.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Architectures of the grid.
+    models : mapping
+        Settings of the networks.
 
     Raises
     ------
     StudyError
-        As `build_encoder`.
+        Names the architecture and the nearest known ones, or the size and what the network says of it.
     """
-    spec = encoder_spec(name)
-    entry = ENCODERS.get(named_size(name)[0])
-    known = entry is not None and input_size in ("native", entry.native_size, USUAL_SIZE)
-    if spec.timm_name and not known and importlib.util.find_spec("timm") is not None:
-        build_encoder(name, input_size=input_size)
+    for name in names:
+        spec, size, entry = encoder_spec(name), asked_size(models, name), ENCODERS.get(named_size(name)[0])
+        known = entry is not None and size in ("native", entry.native_size, USUAL_SIZE)
+        if spec.timm_name and not known and importlib.util.find_spec("timm") is not None:
+            build_encoder(name, input_size=size)
 
 
 def build_encoder(

@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 
 from .columns import STAMP_SETS
-from .encoders import ENCODERS, try_encoder
+from .encoders import ENCODERS
 from .errors import StudyError
-from .settings.words import ALL, PERMUTED, asked_size, fits, suggestion
+from .settings.words import ALL, PERMUTED, fits, suggestion
 
 COLUMNS = (
     "run", "cell", "architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw",
@@ -90,27 +90,6 @@ def _first_fit(work: Sequence[float], most: float) -> list[int]:
             room.append(most)
         room[numbers[piece]] -= work[piece]
     return numbers
-
-
-def check_architectures(names: Iterable[str], models: Mapping[str, Any]) -> None:
-    """Refuse architectures that neither our table nor timm knows, and input sizes that they cannot take.
-
-    Asks timm, which takes seconds, only if it must.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Architectures of the grid.
-    models : mapping
-        Settings of the networks.
-
-    Raises
-    ------
-    StudyError
-        Names the architecture and the nearest known ones, or the size and what the network says of it.
-    """
-    for name in names:
-        try_encoder(name, asked_size(models, name))
 
 
 def check_pretraining(names: Iterable[str], defined: Mapping[str, Mapping[str, Any]]) -> None:

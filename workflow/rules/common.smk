@@ -12,9 +12,10 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from alertgrid.encoders import check_architectures
 from alertgrid.errors import StudyError
 from alertgrid.grid import METADATA_CELL, RUN_FILES, assign_packs, cell_name, expand_grid, run_name
-from alertgrid.grid import check_architectures, check_pretraining, encoders_needed
+from alertgrid.grid import check_pretraining, encoders_needed
 from alertgrid.imports import NEUTRAL
 from alertgrid.imports import code_hash as code_of  # of the entry modules of a rule and all that they import
 from alertgrid.launch import guard
