@@ -1,4 +1,9 @@
-"""Embeddings of the frozen branches where memory is short: smaller batches, the same values."""
+"""Embeddings of the frozen branches where memory is short: smaller batches, or a file; the same values."""
+
+import dataclasses
+import errno
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,3 +69,33 @@ def test_what_is_done_before_memory_runs_out_is_not_done_again(data, tmp_path, m
     monkeypatch.setattr(Branches, "embeddings", full_at_the_third)
     embed(data, tmp_path)
     assert seen[:7] == [16, 16, 5, 5, 8, 8, 8]
+
+
+def test_what_fits_no_memory_lies_in_a_file_with_the_same_bits(data, tmp_path, monkeypatch, capsys):
+    memory, _ = embed(data, tmp_path / "memory")
+    assert "on disk" not in capsys.readouterr().err
+    monkeypatch.setattr("alertgrid.training.fusion.available_memory", lambda device, memory_mb: 0)
+    disk, _ = embed(data, tmp_path / "disk")
+    assert same(memory, disk)
+    assert str(tmp_path / "disk") in Path("/proc/self/maps").read_text()
+    order, turns = [torch.tensor([30, 2]), torch.tensor([7])], [torch.tensor([3, 6]), torch.tensor([0])]
+    for first, second in zip(memory.stream(order, turns), disk.stream(order, turns), strict=True):
+        assert all(map(torch.equal, first, second))
+    size = disk.image.values.nbytes / 1e9
+    assert f"embeddings of {size:.3g} GB take over half of the memory that is free on cpu" in capsys.readouterr().err
+    assert not list((tmp_path / "disk").iterdir())  # nothing is left over when the process is killed
+
+
+def test_the_memory_of_the_job_counts(data, tmp_path, capsys):
+    embed(dataclasses.replace(data, memory_mb=1), tmp_path)
+    assert "they lie on disk" in capsys.readouterr().err
+
+
+def test_a_disk_without_space_for_embeddings_is_said_before_they_are_made(data, tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("alertgrid.training.fusion.available_memory", lambda device, memory_mb: 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StudyError, match="cannot be written"):
+        embed(data, tmp_path)

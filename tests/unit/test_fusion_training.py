@@ -167,11 +167,13 @@ def test_processes_that_train_together_take_the_views_that_were_kept(branches, t
     keeper.put("train-0", {**keeper.get("train-0"), "seconds": 1e6})
     leading = {"output": tmp_path / "out", "checkpoints": path.parent}
     recipe = Recipe.parse({**RECIPE, "devices": 2})
-    shared = {"models": MODELS, "sources": sources, "threads": 1}
+    # With so little memory each process has its embeddings in a file.
+    shared = {"models": MODELS, "sources": sources, "threads": 1, "memory_mb": 1}
     spec = RunSpec("btsbot_cnn", "none", "fusion", fraction=1.0, seed=1)
     record = train_together(*files, spec, recipe=recipe, leading=leading, device="cpu", **shared)
     assert record["devices"] == 2
     assert record["wall_seconds"] > 1e6
+    assert "they lie on disk" in (path.parent / "process1.log").read_text()
     assert not list(path.parent.glob("*.ckpt"))
 
 

@@ -94,6 +94,8 @@ class Data:
         (N, 25) float32.
     hashes : dict
         Name -> SHA-256 of what was read.
+    memory_mb : int, optional
+        Memory (MB) that the job was given (see `hardware.available_memory`).
     """
 
     catalogue: pd.DataFrame
@@ -102,6 +104,7 @@ class Data:
     hashes: dict[str, str]
     device: torch.device
     channels: int
+    memory_mb: int | None = None
 
 
 def load_data(
@@ -145,6 +148,7 @@ def load_data(
         hashes=data_hashes(dataset, catalogue),
         device=device,
         channels=len(channels),
+        memory_mb=memory_mb,
     )
 
 

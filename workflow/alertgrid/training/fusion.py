@@ -2,12 +2,16 @@
 
 The branches never change, so in `clean` mode their embeddings are computed once, for each of the eight views that
 augmentation may show, and the head trains on them; what took long is kept beside the checkpoints, so that a job that
-ends before the last view is done goes on there. In `compat` mode the branches run in training mode at every step,
-as in the published code: their dropout acts and their batch statistics drift.
+ends before the last view is done goes on there. Where they fit into no memory, they are streamed from a file, of which
+each of several processes that train together has its own. In `compat` mode the branches run in training mode at every
+step, as in the published code: their dropout acts and their batch statistics drift.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +22,7 @@ import torch
 from torch import nn
 
 from ..checkpoints import Checkpoints
-from ..errors import Interrupted, StudyError
+from ..errors import Interrupted, StudyError, disk_errors
 from ..models import build_model
 from ..progress import Progress
 from .augment import SYMMETRIES
@@ -78,7 +82,7 @@ class Embedder:
         With `embeddings(stamps, metadata)`.
     data : Data
     keeper : Checkpoints
-        Keeps what took long.
+        Keeps what took long; what fits into no memory lies in its folder.
     batch : int
         Alerts per forward pass.
     channels_last : bool
@@ -184,6 +188,24 @@ class Embedder:
         return image.float(), metadata.float()
 
     def _room(self, count: int, width: int) -> torch.Tensor:
-        """Empty table on the device when it fits there, else on the host, else in a file."""
-        fits = 4 * count * width <= SHARE * available_memory(self.data.device)
-        return torch.empty((count, width), device=self.data.device if fits else "cpu")
+        """Empty table on the device when it fits there, else on the host, else in a file beside the checkpoints."""
+        size, folder = 4 * count * width, self.keeper.folder
+        for place in (self.data.device, torch.device("cpu")):
+            if size <= SHARE * available_memory(place, self.data.memory_mb):
+                return torch.empty((count, width), device=place)
+        print(
+            f"embeddings of {size / 1e9:.3g} GB take over half of the memory that is free on {self.data.device} and on "
+            f"the host: they lie on disk, in a hidden file in {folder}, until this process ends",
+            file=sys.stderr,
+            flush=True,
+        )
+        return _table_in_file(folder, count, width)
+
+
+def _table_in_file(folder: Path, count: int, width: int) -> torch.Tensor:
+    """Empty table in a file without a name, which is gone when the process is, however that ends."""
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):  # not macOS
+            # The process would be killed where it writes what the disk has no space for; so that is asked for now.
+            os.posix_fallocate(file.fileno(), 0, 4 * count * width)
+        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(count, width)))

@@ -137,24 +137,28 @@ def share(learner: Learner) -> Learner:
     return SharedLearner(**vars(learner), wrapped=DistributedDataParallel(learner.network, device_ids=devices))
 
 
+def _of_the_leader(value: Any) -> Any:
+    """What the leader gives, in all processes."""
+    content = [value]
+    distributed.broadcast_object_list(content, src=0)
+    return content[0]
+
+
 class SharedCheckpoints:
-    """Checkpoints of the leader; what it loads, all load."""
+    """Checkpoints of the leader; what it loads, all load. `folder` is its folder, in all."""
 
     def __init__(self, own: Checkpoints | None = None):
         self.own = own
         self.fingerprint = own.fingerprint if own else ""
+        self.folder = _of_the_leader(own and own.folder)
 
     def load(self) -> dict[str, Any] | None:
         """The leader's checkpoint."""
-        content = [self.own.load() if self.own else None]
-        distributed.broadcast_object_list(content, src=0)
-        return content[0]
+        return _of_the_leader(self.own and self.own.load())
 
     def get(self, name: str) -> dict[str, Any] | None:
         """What the leader has kept under this name."""
-        content = [self.own.get(name) if self.own else None]
-        distributed.broadcast_object_list(content, src=0)
-        return content[0]
+        return _of_the_leader(self.own and self.own.get(name))
 
     def save(self, *given: Any) -> None:
         """Written by the leader alone."""
