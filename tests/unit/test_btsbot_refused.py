@@ -84,6 +84,15 @@ def test_arrays_of_another_layout_are_refused(tmp_path, change, message):
         btsbot.read(folder=str(tmp_path), splits=["train"])
 
 
+def test_an_archive_that_is_named_as_an_array_is_refused(tmp_path):
+    write_split(tmp_path)
+    stamps = np.load(tmp_path / "train_triplets.npy")
+    np.savez(tmp_path / "archive.npz", stamps=stamps)
+    (tmp_path / "archive.npz").rename(tmp_path / "train_triplets.npy")
+    with pytest.raises(StudyError, match=r"train_triplets.npy: an npz archive of stamps, not an npy file"):
+        btsbot.read(folder=str(tmp_path), splits=["train"])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_stamps_that_are_not_finite_are_named(tmp_path, monkeypatch, value):
     monkeypatch.setattr(btsbot, "BLOCK", 2)
@@ -106,6 +115,8 @@ def test_stamps_that_are_not_finite_are_named(tmp_path, monkeypatch, value):
         ("train_triplets.npy", b"hello", "train_triplets.npy: not an npy file"),
         ("train_triplets.npy", b"\x93NUMPY\x01\x00", "train_triplets.npy: truncated or damaged"),
         ("train_cand.csv", b"", "train_cand.csv: cannot be read"),
+        ("train_cand.csv", b"candid;ra\n1;1,5\n", "train_cand.csv: its header is parted by ';'"),
+        ("train_cand.csv", b"candid\tra\n1\t1.5\n", "train_cand.csv: its header is parted by"),
         ("train_cand.csv", b"\xff\xfe\x00\x01,\n", "train_cand.csv: cannot be read"),
         ("train_cand.csv", b"candid,label\n1,2\n1,2,3,4\n", "train_cand.csv: c"),
     ],

@@ -5,6 +5,7 @@ A block is read with every number as float64 except `candid`, whose 19 digits on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,7 @@ def _parse(path: Path, **options) -> Iterator[pd.DataFrame]:
     try:
         with pd.read_csv(path, **options) as blocks:
             for block in blocks:
-                _check_width(path, block)
+                _check_form(path, block)
                 yield block
     except FileNotFoundError:
         remedy = "correct data.folder, data.catalogue, data.version, data.cuts or data.splits"
@@ -149,8 +150,12 @@ def _parse(path: Path, **options) -> Iterator[pd.DataFrame]:
         raise StudyError(str(path), f"cannot be read ({error})", "a CSV file with a header", "copy it again") from None
 
 
-def _check_width(path: Path, block: pd.DataFrame) -> None:
-    """Refuse rows with more values than the header has names: pandas would take the first ones for row numbers."""
+def _check_form(path: Path, block: pd.DataFrame) -> None:
+    """Refuse names that no commas part, and rows with more values than names: pandas would number rows by the first."""
+    other = re.search(r"[;|\t]", block.columns[0]) if len(block.columns) == 1 else None
+    if other:
+        problem, remedy = f"its header is parted by {other[0]!r}", "write it with commas, and decimal points"
+        raise StudyError(str(path), problem, "a comma between names, and between values", remedy)
     if not isinstance(block.index, pd.RangeIndex):
         surplus = block.index.nlevels
         problem = f"the row has {surplus} more value{'s' * (surplus > 1)} than the header"

@@ -38,6 +38,9 @@ def open_triplets(path: Path) -> np.ndarray:
     except (ValueError, OSError, EOFError) as error:
         problem = "truncated or damaged npy file" if _is_npy(path) else "not an npy file"
         raise StudyError(str(path), f"{problem} ({error})", expected, "download or copy it again") from None
+    if not isinstance(array, np.ndarray):
+        problem = f"an npz archive of {', '.join(array.files)}, not an npy file"
+        raise StudyError(str(path), problem, expected, "save the array alone, with numpy.save")
     if array.ndim != 4 or array.shape[1:] != (STAMP_SIZE, STAMP_SIZE, len(CHANNELS)):
         remedy = "write it with the channels last: science, template, difference"
         raise StudyError(str(path), f"stamps of shape {array.shape}", expected, remedy)
