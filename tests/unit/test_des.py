@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from alertgrid import figures
 from alertgrid.columns import CATALOGUE_COLUMNS, METADATA_COLUMNS
 from alertgrid.dataset import read_catalogue, write_dataset
 from alertgrid.errors import StudyError
@@ -37,6 +38,15 @@ def test_stamps_are_reordered_normalised_and_padded(tmp_path, monkeypatch):
     assert chunks[0].metadata.shape == (3, len(METADATA_COLUMNS))
     assert (chunks[0].metadata == -999).all()
     assert des.inputs(file=file)[0].name == "des.npz"
+
+
+def test_figures_that_need_magnitudes_are_skipped_with_a_reason(tmp_path):
+    file, _ = write(tmp_path, 40)
+    write_dataset(tmp_path / "d.h5", tmp_path / "refused.csv", des.read(file=file), source="des")
+    (tmp_path / "tables").mkdir()
+    captions = figures.write_figures(tmp_path / "tables", tmp_path / "figures", catalogue=tmp_path / "d.h5")
+    assert captions["skipped"]["dataset_magnitudes"] == "no alert has a magnitude"
+    assert "dataset_counts" in captions["figures"]
 
 
 def test_blank_cutouts_are_refused(tmp_path):

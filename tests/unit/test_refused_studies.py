@@ -49,6 +49,7 @@ IMPOSSIBLE = [
     ("models.head.metadata_widths", [8, 8], "one of"),
     ("models.architectures", {"btsbot_cnn": {"architectures": {}}}, "one of"),
     ("models.architectures", {"btsbot_cnn": {"cnn": {"channels": [16]}}}, "two positive whole numbers"),
+    ("data", {"source": "des", "file": "des.npz", "dtype": "float16"}, "[image]"),
     ("splits.shares", [0.5, 0.2, 0.2], "sum to 1"),
     ("training.overrides", {"image": {"overrides": {}}}, "one of"),
     ("pretraining.galaxies.training.tuned", True, "one of"),
@@ -88,7 +89,8 @@ def test_a_mistyped_word_is_refused_with_its_key_and_the_nearest(key, value, nea
 def test_an_impossible_setting_is_refused_with_its_key(key, value, expected):
     with pytest.raises(StudyError) as caught:
         study(**{key: value})
-    assert caught.value.where.startswith(f"studies.demo.{key}")
+    where = "grid.inputs" if key == "data" else key
+    assert caught.value.where.startswith(f"studies.demo.{where}")
     assert expected in caught.value.expected
     assert caught.value.remedy
 

@@ -99,7 +99,9 @@ def magnitudes(catalogue: pd.DataFrame | None) -> Iterator[Drawing]:
     """Histogram of PSF magnitudes by source set."""
     catalogue = _known(catalogue)
     values = catalogue["magpsf"].to_numpy(float)
-    edges = np.arange(np.floor(values.min() / _BIN) * _BIN, values.max() + _BIN, _BIN)
+    if not np.isfinite(values).any():
+        raise Skip("no alert has a magnitude")
+    edges = np.arange(np.floor(np.nanmin(values) / _BIN) * _BIN, np.nanmax(values) + _BIN, _BIN)
     sets = [name for name in SOURCE_SETS if name in set(catalogue["source_set"])]
     colours, lines = colour_map(sets), line_map(sets)
     with house_style():

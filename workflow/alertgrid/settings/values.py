@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import StudyError
 from ..policies import BTSBOT_POLICIES
 
+WITHOUT_METADATA = "des"  # the source whose metadata columns are the same for every alert
 EDGES = ("magnitude_edges", "policy_edges")
 
 
@@ -32,6 +33,7 @@ def check_values(settings: Mapping[str, Any], where: str) -> None:
     _check_shares(settings["splits"]["shares"], f"{where}.splits.shares")
     for key in EDGES:
         _check_ascending(report.get(key, ()), f"{where}.report.{key}")
+    _check_inputs(settings["data"]["source"], settings["grid"]["inputs"], f"{where}.grid.inputs")
     _check_policies([policy["name"] for policy in report.get("policies", ())], f"{where}.report.policies")
 
 
@@ -40,6 +42,13 @@ def _check_shares(shares: Sequence[float], where: str) -> None:
     if not math.isclose(math.fsum(shares), 1.0, abs_tol=1e-6):
         problem = f"{list(shares)} sum to {math.fsum(shares):g}"
         raise StudyError(where, problem, "shares of train, val and test that sum to 1", "correct one of them")
+
+
+def _check_inputs(source: str, inputs: Sequence[str], where: str) -> None:
+    """Refuse networks of metadata where the alerts have none."""
+    if source == WITHOUT_METADATA and set(inputs) != {"image"}:
+        problem = f"{', '.join(inputs)}, but alerts of data.source {source} have no metadata"
+        raise StudyError(where, problem, "[image]", "set grid.inputs to [image]")
 
 
 def _check_ascending(edges: Sequence[float], where: str) -> None:
