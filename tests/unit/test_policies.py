@@ -8,9 +8,9 @@ from alertgrid.policies import (
     BTSBOT_POLICIES,
     Policy,
     apply_policy,
+    delays,
     figures,
     magnitude_bins,
-    median_influence,
     save_positions,
     timeline,
 )
@@ -106,8 +106,12 @@ def test_hand_worked_completeness_purity_and_delays():
     assert values["completeness"] == 0.5
     assert values["purity"] == 0.5
     assert values["f1"] == 0.5
-    assert values["delay_days"] == 3
-    assert [everything[name][0][2] for name in ("completeness", "purity", "f1", "delay_days")] == [2, 2, 3, 1]
+    assert [everything[name][0][2] for name in ("completeness", "purity", "f1")] == [2, 2, 3]
+    waited = delays(outcome, [np.arange(5), np.arange(1, 5)])
+    assert {name: [list(part) for part in parts] for name, parts in waited.items()} == {
+        "delay_days": [[3.0], []],
+        "delay_from_peak_days": [[0.0], []],
+    }
     production = apply_policy(alerts, table["score"].to_numpy(), BTSBOT_POLICIES[3])
     assert production.delay[0] == 1  # scored 0.9 on day 1, but bright enough on day 2 only
     assert production.counts[1, 0] == 1
@@ -128,18 +132,6 @@ def test_figures_without_any_source_are_nan():
     assert not nothing["purity"][0][1].any()
     assert np.isnan(nothing["purity"][1][0])
     assert np.isnan(nothing["completeness"][1][0])
-    assert np.isnan(nothing["delay_days"][0][0])
-
-
-def test_influence_of_the_median_matches_a_bootstrap():
-    values = np.random.default_rng(0).exponential(size=400)
-    values[::7] = np.nan
-    middle, influence, count = median_influence(values)
-    finite = values[np.isfinite(values)]
-    assert (middle, count) == (np.median(finite), len(finite))
-    rng = np.random.default_rng(1)
-    plain_error = np.std([np.median(rng.choice(finite, len(finite))) for _ in range(500)])
-    assert np.sqrt((influence**2).sum()) == pytest.approx(plain_error, rel=0.25)
 
 
 def test_order_of_rows_does_not_matter():

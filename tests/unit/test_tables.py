@@ -194,6 +194,13 @@ def test_policies_bins_and_counts(tables):
     assert table["estimate"].between(0, 1)[table["metric"].isin(["completeness", "purity", "f1"])].mean() > 0.5
     whole = table.query("stratum == 'all' and metric == 'completeness'").set_index("policy")
     assert whole.loc["keen", "estimate"] >= whole.loc["bts_p1", "estimate"] >= whole.loc["bts_p2", "estimate"]
+    # A delay rests on the true sources that were saved: fewer than count, and no interval where they are below six.
+    delay = table.query("metric == 'delay_days'").set_index(["policy", "stratum"])
+    counted = table.query("metric == 'completeness'").set_index(["policy", "stratum"])["n_sources"]
+    assert (delay["n_sources"] <= counted).all()
+    assert delay.loc[("keen", "all"), "n_sources"] < counted["keen", "all"]
+    assert (delay["n_sources"] < 6).equals(delay["low"].isna())
+    assert delay.loc[delay["estimate"].notna() & delay["low"].isna(), "method"].str.contains("fewer than 6").all()
 
 
 def test_calibration_counts_every_alert_of_every_seed(tables):

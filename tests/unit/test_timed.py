@@ -2,9 +2,7 @@
 
 import numpy as np
 import pandas as pd
-import pytest
-from alertgrid.timing.results import beside_custom, coverage, is_subject, median_interval, one_measurement
-from scipy import stats
+from alertgrid.timing.results import beside_custom, is_subject, one_measurement
 
 SETTING = {"device": "box", "precision": "fp32", "mode": "eager"}
 
@@ -44,18 +42,3 @@ def test_networks_stand_beside_the_custom_cnn_of_their_own_job():
     )
     found = beside_custom(table).set_index(["architecture", "batch"])
     assert found["latency_ms_custom"].to_dict() == {("net", 1): 4.5, ("net", 2): 9.0, ("big", 1): 2.5}
-
-
-@pytest.mark.parametrize("count", [1, 3, 5, 6, 9, 20])
-def test_interval_of_a_median_covers_what_it_says(count):
-    draws = np.random.default_rng(count).normal(size=(20000, count))
-    ends = np.array([median_interval(draw)[1:] for draw in draws[:4000]])
-    held = ((ends[:, 0] <= 0) & (ends[:, 1] >= 0)).mean()
-    assert abs(held - coverage(count)) < 4 * np.sqrt(0.25 / 4000)
-    assert coverage(count) >= 0.95 or count < 6
-
-
-def test_interval_of_twenty_leaves_out_five_at_each_end():
-    assert median_interval(np.arange(20.0)) == (9.5, 5.0, 14.0)
-    assert coverage(20) == pytest.approx(1 - 2 * stats.binom.cdf(5, 20, 0.5))
-    assert np.isnan(median_interval(np.array([]))).all()

@@ -18,7 +18,7 @@ from .errors import StudyError
 from .metrics import confusion_gradient, confusion_value
 
 BRIGHT = 18.5  # mag; what the Bright Transient Survey calls bright
-FIGURES = ("completeness", "purity", "f1", "delay_days", "delay_from_peak_days")
+DELAYS = ("delay_days", "delay_from_peak_days")
 # What each is among the metrics of `metrics.CONFUSION`, and the counts (tp, fp, fn, tn) of the sources it rests on.
 _CONFUSION = {"completeness": ("recall", [0, 2]), "purity": ("precision", [0, 1]), "f1": ("f1", [0, 1, 2])}
 
@@ -195,7 +195,7 @@ Figure = tuple[float, np.ndarray, int]
 
 
 def figures(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[Figure]]:
-    """All of `FIGURES` on every stratum of sources.
+    """Completeness, purity and F1 on every stratum of sources.
 
     Parameters
     ----------
@@ -207,8 +207,7 @@ def figures(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[Fi
     -------
     mapping of figure to a list with, per stratum,
         value : float
-            NaN where the figure is not defined: no true source, for a delay no saved one. Purity is 0 where there are
-            true sources and nothing was saved. Delays are medians in days.
+            NaN where there is no true source. Purity is 0 where there are true sources and nothing was saved.
         influence : (k,) float
             Influence of each source of the stratum; NaN where the value is.
         support : int
@@ -222,26 +221,16 @@ def figures(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[Fi
         supports = totals[:, columns].sum(axis=1).astype(int)
         parts = zip(values, counts, gradients, supports, strict=True)
         result[name] = [(float(value), part.dot(gradient), int(support)) for value, part, gradient, support in parts]
-    for name, days in (("delay_days", outcome.delay), ("delay_from_peak_days", outcome.delay_from_peak)):
-        result[name] = [median_influence(days[members]) for members in strata]
     return result
 
 
-def median_influence(values: np.ndarray) -> tuple[float, np.ndarray, int]:
-    """Median of the finite values, its influence, and their number.
-
-    The density at the median comes from the distance of two quantiles one standard error of the rank to either side
-    (Woodruff 1952); tied values may make the influence zero.
-    """
-    finite = np.isfinite(values)
-    n = int(finite.sum())
-    if n == 0:
-        return np.nan, np.full(len(values), np.nan), 0
-    half = min(0.5 / np.sqrt(n), 0.5)
-    ranks = (n - 1) * np.array([0.5 - half, 0.5, 0.5 + half])
-    low, middle, high = np.interp(ranks, np.arange(n), np.sort(values[finite]))
-    sign = np.where(finite, np.sign(values - middle) / 2, 0.0)
-    return float(middle), np.nan_to_num(sign) * (high - low) / (2 * half) / n, n
+def delays(outcome: Outcome, strata: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Days of `DELAYS` of the true sources saved, per stratum; see `medians` for their median and its interval."""
+    result = {}
+    for name, days in zip(DELAYS, (outcome.delay, outcome.delay_from_peak), strict=True):
+        parts = [days[members] for members in strata]
+        result[name] = [part[np.isfinite(part)] for part in parts]
+    return result
 
 
 def magnitude_bins(alerts: Timeline, edges: Sequence[float]) -> list[tuple[str, np.ndarray]]:

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import Group, contrast
+from ..medians import coverage
 from ..multiplier import ends_in_words
-from ..timing.results import beside_custom, coverage
+from ..timing.results import beside_custom
 from .rules import Rules, verdict
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import interval_words, is_control, largest, leaders, metric_title, need, sample_words
+from .words import interval_words, is_control, largest, leaders, metric_title, need, sample_words, span
 
 _COLUMNS = ("cell", "fraction", "policy", "stratum", "metric", "estimate", "low", "high")
 _SHARES = ("completeness", "purity")
@@ -91,9 +91,13 @@ def _legend(figure: Figure, policies: Sequence[str], columns: int) -> None:
 
 def _overall_caption(table: pd.DataFrame) -> str:
     """What the delays are measured from, and n."""
-    delays = " Delays are medians over saved sources, in days." if table["metric"].isin(_DELAYS).any() else ""
+    waited = table["metric"].isin(_DELAYS)
     text = "Source-level results of each policy at the largest training fraction, with "
-    return f"{text}{interval_words(table)}: {sample_words(table)}.{delays}"
+    text += f"{interval_words(table[~waited])}: {sample_words(table[~waited])}."
+    if waited.any():
+        text += f" Delays are medians of the saved sources, {span(table.loc[waited, 'n_sources'], 'sources')} in the "
+        text += f"seed that saved the fewest, with {interval_words(table[waited])}."
+    return text
 
 
 def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:

@@ -118,7 +118,15 @@ def claims(tables: Tables) -> View | None:
     table = tables.get("claims")
     if table is not None and "quantity" in table:
         table = table.assign(quantity=table["quantity"].map(_labelled), claim=table["claim"].astype(str))
-    return view("claims", "What was measured for them", table, columns, note)
+    return view("claims", "What was measured for them", _without_ends_of_counts(table), columns, note)
+
+
+def _without_ends_of_counts(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Leave out the ends of what was counted (a number of parameters), which equal the value: nothing to print."""
+    if table is None or not {"estimate", "low", "high"} <= set(table):
+        return table
+    counted = table["low"].eq(table["estimate"]) & table["high"].eq(table["estimate"])
+    return table.assign(low=table["low"].mask(counted), high=table["high"].mask(counted))
 
 
 def _performance(tables: Tables, metrics: Sequence[str]) -> Section:
@@ -188,7 +196,9 @@ def _policies(tables: Tables) -> View | None:
         text("cell", "cell"), text("policy", "policy"), text("metric", "metric"), bounds("value (interval)"),
         *SAMPLE[:2],
     ]  # fmt: skip
-    note = "Magnitude bins are in the CSV. " + (levels(table))
+    note = (
+        f"Sources of a delay: those saved, of the seed with the fewest. Magnitude bins are in the CSV. {levels(table)}"
+    )
     return view("policies", "Policies over all magnitudes", table, columns, note)
 
 

@@ -64,10 +64,9 @@ def significant(value: Any, digits: int = 3) -> str:
 
 
 def interval(estimate: Any, low: Any, high: Any, digits: int = 3) -> str:
-    """Estimate with its interval, "0.930 (0.910 to 0.950)"; without ends where they are unknown or equal."""
+    """Estimate with its interval, "0.930 (0.910 to 0.950)"; without ends where they are unknown."""
     text, ends = number(estimate, digits), [number(low, digits), number(high, digits)]
-    # A quantity without spread (a number of parameters) carries ends equal to itself: nothing to print.
-    return f"{text} ({ends[0]} to {ends[1]})" if text and all(ends) and set(ends) != {text} else text
+    return f"{text} ({ends[0]} to {ends[1]})" if text and all(ends) else text
 
 
 def sort_key(value: Any) -> str:

@@ -130,7 +130,10 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_METRIC,
         **_ENDS,
         **_LEVEL,
-        "n_sources": ("sources", "that count under the exclusions, in the stratum"),
+        "n_sources": (
+            "sources",
+            "that count under the exclusions, in the stratum; of a delay: true ones saved, fewest of a seed",
+        ),
         **_N_SEEDS,
         **_METHOD,
     },

@@ -11,8 +11,9 @@ import numpy as np
 from ..calibration import reliability
 from ..comparison import Group, Interval, contrast, group, scale_of
 from ..errors import StudyError
+from ..medians import MeanOfMedians, mean_of_medians
 from ..metrics import METRICS, choose_threshold, influences, stratified, undefined_reason
-from ..policies import FIGURES, Figure, Policy, apply_policy, figures, magnitude_bins
+from ..policies import Figure, Policy, apply_policy, delays, figures, magnitude_bins
 from ..predictions import read_predictions
 from ..ranking import Ranking
 from .strata import Seeds, score_rows, strata_rows, support
@@ -183,15 +184,23 @@ def policy_rows(entrant: Entrant, scores: Sequence[np.ndarray], tests: TestSet, 
     for policy in options.policies:
         outcomes = [apply_policy(alerts, score, policy) for score in scores]
         found = [figures(outcome, members) for outcome in outcomes]
-        counted = [int(outcomes[0].counts[sources].sum()) for sources in members]
+        waited = [delays(outcome, members) for outcome in outcomes]
         for position, (stratum, sources) in enumerate(strata):
-            for name in FIGURES:
+            key, judged = (entrant.cell, entrant.fraction, policy.name, stratum), (options.level, entrant.fixed)
+            counted = int(outcomes[0].counts[sources].sum())
+            for name in found[0]:
                 parts = [run[name][position] for run in found]
-                interval = _policy_interval(parts, name, tests.classes[sources], options.level, entrant.fixed)
-                key = (entrant.cell, entrant.fraction, policy.name, stratum, name)
-                ends = (interval.estimate, interval.low, interval.high, options.level)
-                rows.append((*key, *ends, counted[position], interval.n_seeds, interval.method))
+                interval = _policy_interval(parts, name, tests.classes[sources], *judged)
+                rows.append(_policy_row((*key, name), interval, options.level, counted))
+            for name in waited[0]:
+                median = mean_of_medians([run[name][position] for run in waited], *judged)
+                rows.append(_policy_row((*key, name), median, options.level, median.support))
     return rows
+
+
+def _policy_row(key: Row, found: Interval | MeanOfMedians, level: float, n_sources: int) -> Row:
+    """A row of policies.csv in the order of its columns."""
+    return (*key, found.estimate, found.low, found.high, level, n_sources, found.n_seeds, found.method)
 
 
 def _policy_interval(parts: Sequence[Figure], name: str, classes: np.ndarray, level: float, fixed: bool) -> Interval:

@@ -18,9 +18,9 @@ import torch
 
 from ..claims.rules import Rules
 from ..files import write_csv, write_json
+from ..medians import median_interval
 from ..training.hardware import arithmetic, choose_device, device_name
 from .machine import describe_machine
-from .results import median_interval
 from .settings import Sweep, check
 from .stopwatch import CannotCompile, measure
 from .subjects import Subject, noise, subjects

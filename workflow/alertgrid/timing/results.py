@@ -6,11 +6,8 @@ A row belongs to the network that its job is about, or to the custom CNN beside 
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-LEVEL = 0.95
 SETTING = ["job", "device", "precision", "mode", "batch"]
 NETWORK = ["architecture", "inputs"]
 
@@ -40,36 +37,3 @@ def beside_custom(timing: pd.DataFrame) -> pd.DataFrame:
     subject, measured = is_subject(timing), timing["latency_ms"].notna()
     custom = timing[~subject & measured]
     return timing[subject & measured].merge(custom, on=SETTING, suffixes=("", "_custom"))
-
-
-def median_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
-    """Median, and an interval of it that assumes no distribution.
-
-    Parameters
-    ----------
-    values : ndarray
-        Independent measurements.
-    level : float
-        Coverage; fewer than six values cannot have 95 %, and give their least and greatest (see `coverage`).
-
-    Returns
-    -------
-    median, low, high : float
-        The ends are two of the values, by the binomial distribution of how many lie below the median (David and
-        Nagaraja, Order Statistics, 2003, section 7.1). NaN without values.
-    """
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    below = _left_out(len(values), level)
-    ordered = np.sort(values)
-    return float(np.median(values)), float(ordered[below]), float(ordered[len(values) - 1 - below])
-
-
-def coverage(count: int, level: float = LEVEL) -> float:
-    """What the interval of `median_interval` covers at least, of so many values."""
-    return 1 - 2 * stats.binom.cdf(_left_out(count, level), count, 0.5)
-
-
-def _left_out(count: int, level: float) -> int:
-    """Values at each end that the interval does without."""
-    return max(int(stats.binom.ppf((1 - level) / 2, count, 0.5)) - 1, 0)
