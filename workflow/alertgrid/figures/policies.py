@@ -74,7 +74,9 @@ def _dots(axes, table: pd.DataFrame, cells: Sequence[str], policies: Sequence[st
         shift = 0.6 * (policies.index(row["policy"]) / max(len(policies) - 1, 1) - 0.5)
         y, colour = cells.index(row["cell"]) + shift, colours[row["policy"]]
         axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=0.9)
-        axes.plot([row["estimate"]], [y], color=colour, marker=markers[row["policy"]], markersize=2.8)
+        filled = colour if np.isfinite(row["low"]) else "white"
+        look = {"marker": markers[row["policy"]], "markersize": 2.8, "markerfacecolor": filled}
+        axes.plot([row["estimate"]], [y], color=colour, **look)
     axes.set_yticks(range(len(cells)), cells)
     axes.set_ylim(len(cells) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -97,6 +99,8 @@ def _overall_caption(table: pd.DataFrame) -> str:
     if waited.any():
         text += f" Delays are medians of the saved sources, {span(table.loc[waited, 'n_sources'], 'sources')} in the "
         text += f"seed that saved the fewest, with {interval_words(table[waited])}."
+    if table["low"].isna().any():
+        text += " Hollow marks have no interval; the table says why."
     return text
 
 
