@@ -20,6 +20,7 @@ def test_every_encoder_embeds_stamps(name, channels):
         features = encoder(torch.rand(2, channels, 63, 63))
     assert features.shape == (2, encoder.features)
     assert encoder.spec is ENCODERS[name]
+    assert channels != 3 or encoder.features == encoder.spec.features
     assert features.isfinite().all()
 
 

@@ -64,6 +64,14 @@ def test_on_the_way_lie_checkpoints_and_embeddings_of_what_runs_at_once():
     assert scratch(FUSION, training={"augment": False}) == checkpoint + 800 * 4 * (512 + 128)
     assert scratch(FUSION, models={"fusion": {"mode": "compat"}}) == checkpoint
     assert scratch(FUSION, IMAGE, OTHER) == checkpoint + views + 8 * 4 * 2000  # two at once
+    wide = ("btsbot_cnn-none-fusion/f0.5/s0", "btsbot_cnn", *FUSION[2:])
+    assert scratch(wide) == 8 * 4 * 2000 + (8 * 500 + 300) * 4 * (3136 + 128)
+
+
+def test_a_finished_study_keeps_nothing_on_the_way(tmp_path):
+    write_json(tmp_path / "runs" / IMAGE[0] / "run.json", record(IMAGE[0]))
+    made = plan.estimate(runs(IMAGE), alerts=1300, rates=RATES, records=read_records(tmp_path))
+    assert made.scratch_bytes == 0
 
 
 def test_disk_grows_linearly_with_alerts():

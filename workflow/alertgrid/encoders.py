@@ -38,6 +38,9 @@ class EncoderSpec:
         One line for the report.
     resizable : bool
         The network is created for its input size (timm's `img_size`), as window attention needs.
+    features : int
+        Length of the embedding of three cutouts with the settings as they come, for plans; of other timm networks a
+        guess.
     """
 
     name: str
@@ -46,17 +49,22 @@ class EncoderSpec:
     native_size: int | None
     description: str
     resizable: bool = False
+    features: int = 512
 
 
 _TABLE = (
-    EncoderSpec("btsbot_cnn", None, False, 63, "BTSbot's custom convolutional network, the baseline"),
+    EncoderSpec("btsbot_cnn", None, False, 63, "BTSbot's custom convolutional network, the baseline", features=3136),
     EncoderSpec("convnext_pico", "convnext_pico", True, 63, "ConvNeXt pico; 63 pixels shrink to a 1 x 1 map"),
     EncoderSpec(
         "maxvit_tiny", "maxvit_tiny_rw_224", True, 64, "MaxViT tiny; windows of 2 pixels at 64, of 7 at 224", True
     ),
-    EncoderSpec("acero_cnn", None, False, 63, "Network of arXiv 2203.07390: stamps side by side in one channel"),
+    EncoderSpec(
+        "acero_cnn", None, False, 63, "Network of arXiv 2203.07390: stamps side by side in one channel", features=5120
+    ),
     EncoderSpec("resnet18", "resnet18", True, 63, "ResNet-18, the usual small baseline"),
-    EncoderSpec("efficientnet_b0", "efficientnet_b0", True, 63, "EfficientNet-B0, as in Galaxy Zoo DECaLS"),
+    EncoderSpec(
+        "efficientnet_b0", "efficientnet_b0", True, 63, "EfficientNet-B0, as in Galaxy Zoo DECaLS", features=1280
+    ),
 )
 USUAL_SIZE = 224  # every timm network of the table takes it
 ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in _TABLE}

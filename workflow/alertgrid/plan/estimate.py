@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..columns import STAMP_SIZE
+from ..encoders import ENCODERS, EncoderSpec, named_size
 from ..status import device_hours
 from .rates import rate_of
 from .work import STAGES
@@ -22,7 +23,7 @@ NOTICE_SECONDS = {"slurm": 100.0, "local": 2.0}
 CATALOGUE_BYTES = 400  # of one alert: catalogue columns and 25 metadata in float32
 PREDICTION_BYTES = 20  # candid, split, score
 CHECKPOINT_COPIES = 2 * 4  # two generations of weights, best weights, two moments of the optimizer
-EMBEDDING_BYTES = 4 * (512 + 128)  # of ConvNeXt or MaxViT and the metadata network
+METADATA_FEATURES = 128  # length of the embedding of the metadata network, as published
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def estimate(
     left = table[~table["done"]]
     stamps = alerts * (channels * STAMP_SIZE**2 * item_bytes + CATALOGUE_BYTES)
     kept = (table["predicted"] * PREDICTION_BYTES + 4 * table["weights"] * table["parameters"]).sum()
-    scratch = 4 * CHECKPOINT_COPIES * left["parameters"] + EMBEDDING_BYTES * left["kept"]
+    embedded = left["architecture"].map(_embedding_bytes).astype(float) * left["kept"]
+    scratch = 4 * CHECKPOINT_COPIES * left["parameters"] + embedded
     return Plan(
         tasks=table[["run", "cell", "job", "stage", "done", "hours", "device", "basis", "source"]],
         device=device,
@@ -99,6 +101,12 @@ def estimate(
         disk_bytes=float(stamps + kept),
         scratch_bytes=float(scratch[left["weights"] > 0].nlargest(concurrency).sum()),
     )
+
+
+def _embedding_bytes(architecture: str) -> int:
+    """Of both float32 embeddings of an alert; nothing is said of settings that change their lengths."""
+    spec = ENCODERS.get(named_size(architecture)[0], EncoderSpec)
+    return 4 * (spec.features + METADATA_FEATURES)
 
 
 def _costs(work: pd.DataFrame, rates: pd.DataFrame, device: str, records: Mapping[str, Mapping]) -> pd.DataFrame:
