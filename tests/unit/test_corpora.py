@@ -198,8 +198,9 @@ def test_missing_pictures_and_labels_are_named(pictures, tmp_path):
 
 
 def test_a_broken_picture_is_named(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    (tmp_path / "l.csv").write_text("name,kind\na,x\n")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(b"no picture")
+    (tmp_path / "l.csv").write_text("name,kind\na,x\nb,y\n")
     settings = {"source": "images", "images": tmp_path, "labels": tmp_path / "l.csv", "name_column": "name"}
     with pytest.raises(StudyError, match="no readable picture"):
         load_corpus({**settings, "columns": ["kind"]})
@@ -227,7 +228,7 @@ def test_pictures_of_one_name_in_two_folders_are_told_apart_or_refused(tmp_path)
     for folder, value in (("a", 60), ("b", 200)):
         (tmp_path / "all" / folder).mkdir(parents=True)
         pixels = np.full((63, 63, 3), value, np.uint8)
-        pixels[:10] = 0 if folder == "a" else value
+        pixels[:10] = 0 if folder == "a" else 100
         Image.fromarray(pixels).save(tmp_path / "all" / folder / "1.png")
     labels = tmp_path / "l.csv"
     settings = {"source": "images", "images": tmp_path / "all", "labels": labels, "name_column": "name"}

@@ -14,6 +14,7 @@ from PIL import Image
 from ..columns import STAMP_SIZE
 from ..errors import StudyError
 from ..files import sha256
+from ..settings.words import suggestion
 from ..stamps import preprocess_cutouts
 from .corpus import Corpus, Task, draw_validation, empty_images
 
@@ -61,7 +62,7 @@ def read_images(
     images, labels = Path(images), Path(labels)
     table = _read_table(labels, [*columns, name_column, *([split_column] if split_column else [])], name_column)
     if len(columns) == 1:
-        table[columns[0]] = table[columns[0]].astype(str).replace(dict(merge or {}))
+        table[columns[0]] = _merged(labels, table[columns[0]].astype(str), dict(merge or {}))
         table = table[table[columns[0]].notna()]  # the index goes on counting rows of the file
     task, targets = _image_task(labels, table, list(columns))
     stored = empty_images(len(table))
@@ -89,16 +90,35 @@ def _read_table(path: Path, columns: list[str], name_column: str) -> pd.DataFram
     return table
 
 
+def _merged(path: Path, classes: pd.Series, merge: Mapping[str, str | None]) -> pd.Series:
+    """Classes as they count; None where pictures are left alone."""
+    known = sorted(classes.unique())
+    for name in merge:
+        if name not in known:
+            remedy = suggestion(name, known, "correct corpus.merge")
+            raise StudyError(str(path), f"has no class {name!r} of corpus.merge", f"one of {known}", remedy)
+    return classes.replace(merge)
+
+
 def _image_task(path: Path, table: pd.DataFrame, columns: list[str]) -> tuple[Task, np.ndarray]:
     """Classification for one column, regression for several."""
     if len(columns) == 1:
         classes, targets = np.unique(table[columns[0]].astype(str), return_inverse=True)
+        if len(classes) < 2:
+            problem = f"column {columns[0]} holds {len(classes)} classes to tell apart: {', '.join(classes)}"
+            raise StudyError(str(path), problem, "two or more", "correct corpus.columns or corpus.merge")
         return Task("classification", (columns[0],), ("classes",), tuple(map(str, classes))), targets.astype(np.int64)
     try:
         targets = table[columns].to_numpy(np.float32)
     except ValueError as error:
         raise StudyError(str(path), f"columns {columns} hold words: {error}", "numbers, or one column of classes",
                          "name one column") from error  # fmt: skip
+    endless = np.flatnonzero(~np.isfinite(targets).all(axis=1))
+    if len(endless):
+        problem = f"holds {targets[endless[0]].tolist()}"
+        raise StudyError(
+            f"{path}, row {table.index[endless[0]] + 2}", problem, "finite numbers", "correct or remove it"
+        )
     kinds = tuple("binary" if set(np.unique(column)) <= {0, 1} else "regression" for column in targets.T)
     return Task("regression", tuple(columns), kinds), targets
 
@@ -129,6 +149,7 @@ def _pictures(path: Path, names: pd.Series) -> Iterator[Image.Image]:
 def _open_all(path: Path, names: pd.Series, files: Sequence[str], read: Callable) -> Iterator[Image.Image]:
     """Open each picture."""
     found = _found(files, names)
+    rows: dict[str, int] = {}
     for row, name in names.items():
         where = f"{path}, row {row + 2} of the labels"
         if len(found[name]) != 1:
@@ -136,14 +157,37 @@ def _open_all(path: Path, names: pd.Series, files: Sequence[str], read: Callable
             problem = f"has {several}" if found[name] else f"has no picture {name!r}"
             raise StudyError(where, problem, "one for every row",
                              "remove the row, or let name_column hold paths that tell them apart")  # fmt: skip
-        try:
-            picture = Image.open(io.BytesIO(read(found[name][0])))
-            picture.load()  # Pillow decodes no pixel before
-        # Pillow's decoders raise errors of many kinds on damaged pictures; a damaged archive says so itself.
-        except (OSError, SyntaxError, ValueError) as error:
-            raise StudyError(f"{where}: {found[name][0]}", f"is no readable picture ({error})", "jpg, png or tif",
-                             "replace it") from error  # fmt: skip
-        yield picture
+        (file,) = found[name]
+        if rows.setdefault(file, row) != row:
+            problem = f"{file} is the picture of row {rows[file] + 2} too"
+            raise StudyError(where, problem, "each once: both splits may hold it otherwise", "remove one of the rows")
+    for file, row in rows.items():
+        yield _opened(read(file), f"{path}, row {row + 2} of the labels: {file}")
+
+
+def _opened(content: bytes, where: str) -> Image.Image:
+    """A picture in red, green and blue, or a grey one in floats; 0 to 255."""
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()  # Pillow decodes no pixel before
+    # Pillow's decoders raise errors of many kinds on damaged pictures; a damaged archive says so itself.
+    except (OSError, SyntaxError, ValueError) as error:
+        raise StudyError(where, f"is no readable picture ({error})", "jpg, png or tif", "replace it") from error
+    deep = picture.mode.startswith("I") or picture.mode == "F"
+    picture = _rescaled(picture, where) if deep else picture.convert("RGB")
+    bands = np.reshape(picture.getextrema(), (-1, 2))
+    if (bands[:, 0] == bands[:, 1]).all():
+        raise StudyError(where, "is the same everywhere", "a picture of something", "replace it, or remove the row")
+    return picture
+
+
+def _rescaled(picture: Image.Image, where: str) -> Image.Image:
+    """A picture of 16 or 32 bits, of which Pillow would cut off what is above 255, from 0 to 255 by its own range."""
+    pixels = np.asarray(picture, np.float64)
+    if not np.isfinite(pixels).all():
+        raise StudyError(where, "holds NaN or infinity", "finite pixels", "replace them, or remove the row")
+    span = np.ptp(pixels) or 1.0
+    return Image.fromarray(((pixels - pixels.min()) / span * 255).astype(np.float32))
 
 
 def _found(files: Sequence[str], names: Iterable[str]) -> dict[str, list[str]]:
@@ -166,6 +210,6 @@ def _resize(picture: Image.Image, crop: float) -> np.ndarray:
     """
     side = max(round(min(picture.size) * crop), 1)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.convert("RGB").crop((left, top, left + side, top + side))
-    resized = square.resize((STAMP_SIZE, STAMP_SIZE), Image.Resampling.BICUBIC)
-    return np.asarray(resized, np.float32).transpose(2, 0, 1) / 255
+    square = picture.crop((left, top, left + side, top + side))
+    resized = np.asarray(square.resize((STAMP_SIZE, STAMP_SIZE), Image.Resampling.BICUBIC), np.float32)
+    return np.broadcast_to(resized.clip(0, 255).T, (3, STAMP_SIZE, STAMP_SIZE)).transpose(0, 2, 1) / 255
