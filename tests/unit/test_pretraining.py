@@ -213,3 +213,12 @@ def test_the_command_pretrains_on_fractals(tmp_path, capsys):
     assert main([*arguments, "--code", "1"]) == 0
     assert f"{NETWORK} on fractals: balanced_accuracy" in capsys.readouterr().out
     assert read_json(tmp_path / "encoder" / "manifest.json")["seed"] == 2
+
+
+def test_several_devices_are_refused_before_the_corpus_is_read(tmp_path, capsys):
+    corpus = json.dumps({"source": "nowhere"})
+    arguments = ["pretrain", "--architecture", NETWORK, "--corpus", corpus, "--machine", "devices=4"]
+    assert main([*arguments, "--output", str(tmp_path / "encoder"), "--checkpoints", str(tmp_path)]) == 1
+    assert "--machine devices=4: rule pretrain uses one" in capsys.readouterr().err
+    with pytest.raises(StudyError, match="devices=2"):
+        run(tmp_path, recipe=Recipe(devices=2))

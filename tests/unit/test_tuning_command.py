@@ -202,7 +202,9 @@ def test_what_a_profile_says_of_trials_stands_in_their_batch_script(words, slurm
     assert command._objective(given).threads == 4
 
 
-@pytest.mark.parametrize(("machine", "said"), [("devices=2", "1 for a trial"), ("epochs=3", "'epochs' is unknown")])
+@pytest.mark.parametrize(
+    ("machine", "said"), [("devices=2", "rule tune uses one"), ("epochs=3", "'epochs' is unknown")]
+)
 def test_how_trials_may_not_use_the_machine_is_said_before_any_starts(words, tmp_path, machine, said):
     with pytest.raises(StudyError, match=said):
         command.run_tune(options(*words, "--machine", machine))

@@ -30,6 +30,8 @@ def run_pretrain(options: argparse.Namespace) -> int:
     from ..training.recipe import Recipe
     from .run import pretrain
 
+    # Before the corpus is read, which may take long.
+    recipe = Recipe.parse(options.training, options.machine).for_one_device("pretrain")
     deadline = find_deadline(options.deadline, options.budget_seconds)  # reading the corpus counts too
     manifest = pretrain(
         load_corpus(options.corpus),
@@ -38,7 +40,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
         options.checkpoints,
         start=options.start,
         models=options.models,
-        recipe=Recipe.parse(options.training, options.machine),
+        recipe=recipe,
         seed=options.seed,
         device=options.device,
         threads=options.threads,

@@ -102,9 +102,10 @@ def pretrain(
     Interrupted
         Stopped before the end by a signal or the deadline; saved.
     StudyError
-        The encoder takes no initial weights, or `start` is not a folder for it.
+        The encoder takes no initial weights, `start` is not a folder for it, or several devices are asked for.
     """
-    plan = _Plan(corpus, architecture, start, resolve_settings(architecture, models), recipe or Recipe(), seed)
+    recipe = (recipe or Recipe()).for_one_device("pretrain")
+    plan = _Plan(corpus, architecture, start, resolve_settings(architecture, models), recipe, seed)
     device = choose_device(device)
     with (
         hold(Path(checkpoints) / "lock.json", f"pre-training of {plan.name}", HANDOVER_SECONDS) as lock,

@@ -155,6 +155,19 @@ class Recipe:
         """All values, as JSON knows them."""
         return {**asdict(self), "betas": list(self.betas)}
 
+    def for_one_device(self, rule: str) -> Recipe:
+        """The same, for a rule that trains on one device.
+
+        Raises
+        ------
+        StudyError
+            Several are asked for.
+        """
+        if self.devices > 1:
+            remedy = f"take it out for rule {rule} in the profile"
+            raise StudyError(f"--machine devices={self.devices}", f"rule {rule} uses one", "devices=1", remedy)
+        return self
+
     def identity(self) -> dict[str, Any]:
         """The values that make this training what it is: two that agree here may continue each other."""
         return {key: value for key, value in self.settings().items() if key not in NOT_IDENTITY}

@@ -13,7 +13,6 @@ from typing import Any
 import optuna
 
 from ..columns import STAMP_SETS
-from ..errors import StudyError
 from ..figures.tuning import write_tuning_figures
 from ..files import sha256_text
 from ..grid import cell_name
@@ -153,9 +152,7 @@ def _check_recipe(options: argparse.Namespace) -> None:
     """Refuse here what every trial would refuse."""
     from ..training.recipe import Recipe
 
-    recipe = Recipe.parse(_recipe(options), options.machine)
-    if recipe.devices > 1:
-        raise StudyError("--machine devices", f"is {recipe.devices}", "1 for a trial", "take it out for rule tune")
+    Recipe.parse(_recipe(options), options.machine).for_one_device("tune")
 
 
 def _recipe(options: argparse.Namespace) -> dict[str, Any]:
