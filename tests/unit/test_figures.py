@@ -15,7 +15,6 @@ from alertgrid.figures import efficiency, style, words, writing
 from alertgrid.figures.dataset import load_catalogue
 from alertgrid.figures.differences import differences
 from alertgrid.figures.performance import performance
-from alertgrid.figures.policies import magnitude_bin
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -164,42 +163,6 @@ def test_style_leaves_matplotlib_as_it_was():
         assert mpl.rcParams["pdf.fonttype"] == 42
         assert mpl.rcParams["font.size"] == 7
     assert {key: mpl.rcParams[key] for key in before} == before
-
-
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ("convnext_pico-galaxies-fusion", ("convnext_pico", "galaxies", "fusion", "all", "given")),
-        ("m-none-image-difference-permuted", ("m", "none", "image", "difference", "permuted")),
-        ("m-none-image-permuted", ("m", "none", "image", "all", "permuted")),
-        ("btsbot_v101_score", ("btsbot_v101_score", "", "", "", "given")),
-    ],
-)
-def test_axes_of_a_cell_from_its_name(cell, expected):
-    assert tuple(words.parse_cell(cell).values()) == expected
-
-
-def test_leaders_are_the_best_of_each_architecture_first():
-    table = synthetic_report.performance()
-    chosen = words.leaders({"performance": table}, table["cell"], words.PRIMARY, 4)
-    axes = {words.parse_cell(cell)["architecture"] for cell in chosen}
-    assert len(axes) == 4
-    assert chosen[0] == "convnext_pico-galaxies-fusion"
-    assert words.leaders({}, ["a-b-c", "a-b-d"], words.PRIMARY, 1) == ["a-b-c"]
-
-
-def test_metrics_fall_back_on_what_the_table_has():
-    frame = pd.DataFrame({"metric": ["mcc", "brier", "ece"]})
-    assert words.choose_metrics(frame, words.PRIMARY) == ["mcc", "brier"]
-    assert words.metric_title("tnr_at_tpr") == "Tnr at tpr"
-
-
-def test_counts_in_words():
-    assert words.span(pd.Series([1, 1]), "seeds") == "1 seed"
-    assert words.span(pd.Series([1200, 3]), "alerts") == "3 to 1,200 alerts"
-    assert words.span(pd.Series([np.nan]), "alerts") == ""
-    assert magnitude_bin("mag=17.00-17.25") == (17.0, 17.25)
-    assert magnitude_bin("band=g") is None
 
 
 def _texts(figure):

@@ -129,7 +129,9 @@ def test_an_empty_study_still_has_a_page(tmp_path):
 
 
 def test_headline_has_one_cell_per_architecture_and_the_external_entrant():
-    view = sections.headline({"performance": synthetic_report.performance()}, ("roc_auc",))
+    tables = {"performance": synthetic_report.performance(), "runs": synthetic_report.runs()}
+    view = sections.headline(tables, ("roc_auc",))
+    assert "greatest validation ROC AUC" in view.note
     cells = [row[0].text for row in view.rows]
     assert cells == [
         "convnext_pico-galaxies-fusion", "maxvit_tiny-galaxies-fusion", "btsbot_v101_score", "btsbot_cnn-none-fusion",

@@ -20,7 +20,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import largest, leaders, need, span
+from .words import LEADERS, largest, leaders, need, span
 
 _COLUMNS = ("cell", "fraction", "bin_low", "bin_high", "mean_score", "fraction_positive", "n_alerts")
 MAX_CELLS = 6
@@ -32,7 +32,7 @@ def reliability(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
     """Fraction of label 1 against the mean score of a bin, with the alerts per bin below."""
     table = need(tables, "calibration", _COLUMNS)
     table = largest(table[table["n_alerts"] > 0])
-    cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
+    cells = leaders(tables, table["cell"], MAX_CELLS)
     colours, markers = colour_map(cells), marker_map(cells)
     with house_style():
         figure = new_figure(COLUMN_WIDTH, 4.0 + 0.14 * len(cells))
@@ -57,10 +57,9 @@ def reliability(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> I
 def _caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     """Which cells, how many alerts."""
     return (
-        f"Reliability of the scores for the best cell of each architecture, then the best of the rest ({len(cells)} of "
-        f"{table['cell'].nunique()} cells), at the largest training fraction: {_scores(table)}. On the "
-        "grey line a score is a probability; the table of further metrics has the calibration error beside that of "
-        "chance."
+        f"Reliability of the scores for {LEADERS} ({len(cells)} of {table['cell'].nunique()} cells), at the "
+        f"largest training fraction: {_scores(table)}. On the grey line a score is a probability; the table of "
+        "further metrics has the calibration error beside that of chance."
     )
 
 
@@ -72,7 +71,7 @@ def _scores(table: pd.DataFrame) -> str:
 def score_distributions(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
     """Share of the alerts of each label per score bin: one panel a cell."""
     table = largest(need(tables, "calibration", _COLUMNS))
-    cells = leaders(tables, table["cell"], metrics, MAX_PANELS)
+    cells = leaders(tables, table["cell"], MAX_PANELS)
     with house_style():
         page, column = (_score_panels(table, cells, narrow) for narrow in (False, True))
         shown = f"{len(cells)} of {table['cell'].nunique()} cells"

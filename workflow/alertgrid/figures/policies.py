@@ -22,7 +22,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import interval_words, is_control, largest, leaders, metric_title, need, sample_words, span
+from .words import LEADERS, interval_words, is_control, largest, leaders, metric_title, need, sample_words, span
 
 _COLUMNS = ("cell", "fraction", "policy", "stratum", "metric", "estimate", "low", "high")
 _SHARES = ("completeness", "purity")
@@ -36,7 +36,7 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
     table = largest(table[(table["stratum"] == "all") & ~table["cell"].map(is_control)])
     if table.empty:
         raise Skip("table policies.csv has no row for stratum 'all'")
-    cells = leaders(tables, table["cell"], metrics, table["cell"].nunique())
+    cells = leaders(tables, table["cell"], table["cell"].nunique())
     policies = list(dict.fromkeys(table["policy"]))
     shown = [metric for metric in (*_SHARES, *_DELAYS) if metric in set(table["metric"])]
     chosen = [(metric, table[table["metric"] == metric]) for metric in shown]
@@ -112,7 +112,7 @@ def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
     if table.empty:
         raise Skip("table policies.csv has no magnitude bins")
     table = table.assign(magnitude=[np.mean(edges[i]) for i in table.index])
-    cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
+    cells = leaders(tables, table["cell"], MAX_CELLS)
     policies = list(dict.fromkeys(table["policy"]))
     with house_style():
         page, column = (_magnitude_panels(table, cells, policies, narrow) for narrow in (False, True))
@@ -161,7 +161,7 @@ def _lines(axes, table: pd.DataFrame, cells: Sequence[str]) -> None:
 def _magnitude_caption(table: pd.DataFrame, cells: Sequence[str]) -> str:
     """Which cells are shown, and n per bin."""
     total = table["cell"].nunique()
-    chosen = f"the best cell of each architecture, then the best of the rest ({len(cells)} of {total} cells)"
+    chosen = f"{LEADERS} ({len(cells)} of {total} cells)"
     return (
         f"Completeness and purity in bins of the brightest magnitude for {chosen}, at the largest training fraction, "
         f"with {interval_words(table)}: {sample_words(table)} in a bin. The table has every cell."

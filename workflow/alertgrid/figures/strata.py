@@ -22,7 +22,7 @@ from .style import (
     marker_map,
     new_figure,
 )
-from .words import choose_metrics, interval_words, leaders, metric_title, need, sample_words, span
+from .words import LEADERS, choose_metrics, interval_words, leaders, metric_title, need, sample_words, span
 
 MAX_CELLS = 4  # lines a panel can carry
 FEWEST = 10  # test sources in a bin of magnitude, below which an interval says nothing
@@ -33,7 +33,7 @@ _OUTCOMES = ("true positives", "false negatives", "false positives", "true negat
 def strata(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
     """The first metric against magnitude, and accuracy by source set and band, one mark a cell."""
     table = need(tables, "strata", _COLUMNS)
-    cells = leaders(tables, table["cell"], metrics, MAX_CELLS)
+    cells = leaders(tables, table["cell"], MAX_CELLS)
     metric = choose_metrics(table, metrics)[0]
     table = table[table["cell"].isin(cells)]
     bright = _with_magnitude(table[(table["metric"] == metric) & (table["n_sources"] >= FEWEST)])
@@ -46,8 +46,8 @@ def strata(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterat
         page, column = (_by_stratum(bright, groups, cells, metric, narrow) for narrow in (False, True))
         caption = (
             f"{metric_title(metric)} against the alert's magnitude (bins of {FEWEST} sources or more) and accuracy "
-            f"by source set and band at the largest training fraction ({len(cells)} cells: the best of each "
-            f"architecture, then the best of the rest), with {interval_words(shown)}: {sample_words(shown)} in each "
+            f"by source set and band at the largest training fraction ({len(cells)} cells: {LEADERS}), "
+            f"with {interval_words(shown)}: {sample_words(shown)} in each "
             "of them. strata.csv has every metric and cell."
         )
         yield Drawing("strata", page, "Performance by magnitude, source set and band", caption, column)
@@ -99,7 +99,7 @@ def magnitude_scores(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
     table = _with_magnitude(need(tables, "magnitude_scores", columns))
     if table.empty:
         raise Skip("table magnitude_scores.csv has no bin of magnitude")
-    cells = leaders(tables, table["cell"], metrics, 3)
+    cells = leaders(tables, table["cell"], 3)
     with house_style():
         page, column = (_panels(table, cells[:count], narrow) for count, narrow in ((3, False), (2, True)))
         shown = table[table["cell"].isin(cells)]
@@ -107,7 +107,7 @@ def magnitude_scores(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
         caption = (
             "Above: scores of the test alerts of each label against magnitude, median and middle two thirds over "
             "alerts and seeds (no error). Below: what the report's threshold makes of the alerts, mean over seeds. "
-            f"Largest training fraction, {', '.join(sizes)}."
+            f"Largest training fraction, cells chosen by validation ROC AUC; {', '.join(sizes)}."
         )
         yield Drawing("magnitude_scores", page, "Scores and confusion against magnitude", caption, column)
 

@@ -104,15 +104,21 @@ def ranked_cells(frame: pd.DataFrame, metric: str) -> list[str]:
     return sorted(cells, key=is_control)
 
 
-def leaders(tables: Mapping[str, pd.DataFrame], cells: Sequence[str], metrics: Sequence[str], count: int) -> list[str]:
+# How `leaders` chooses, in words for captions; by validation, so that the choice says nothing of the test.
+LEADERS = "the best cell of each architecture by validation ROC AUC, then the best of the rest"
+
+
+def leaders(tables: Mapping[str, pd.DataFrame], cells: Sequence[str], count: int) -> list[str]:
     """At most `count` of the cells: the best of each architecture first, then the best of the rest; no controls.
 
-    Without a performance table the first cells are taken.
+    The best have the greatest mean val_auc of runs.csv at their largest fraction; cells without one (external
+    entrants) come last, in the order given.
     """
     wanted = [cell for cell in dict.fromkeys(cells) if not is_control(cell)]
-    table = tables.get("performance")
-    if table is not None and len(table):
-        order = [cell for cell in ranked_cells(table, choose_metrics(table, metrics)[0]) if cell in wanted]
+    runs = tables.get("runs")
+    if runs is not None and {"cell", "fraction", "val_auc"} <= set(runs):
+        known = largest(runs).groupby("cell", sort=False)["val_auc"].mean().dropna()
+        order = [cell for cell in known.sort_values(ascending=False, kind="stable").index if cell in wanted]
         wanted = order + [cell for cell in wanted if cell not in order]
     firsts = list({parse_cell(cell)["architecture"]: cell for cell in reversed(wanted)}.values())
     chosen = sorted(firsts, key=wanted.index)[:count]
