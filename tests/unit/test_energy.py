@@ -96,27 +96,40 @@ def test_a_resumed_job_was_not_measured_from_its_beginning(powercap):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="12-ab"))
+    names = ("12-ab", "34-cd", "56-ef")
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=names[torch.device(device).index])
+    )
 
 
-def test_gpu_by_nvml(gpu, monkeypatch, powercap):
-    counter = SimpleNamespace(millijoules=7_000)
-
-    def handle(uuid):
-        assert uuid == "GPU-12-ab"
-        return counter
-
+@pytest.fixture
+def millijoules(gpu, monkeypatch):
+    """What NVML's counters of three GPUs say, by the names of these."""
+    counters = {"GPU-12-ab": 7_000, "GPU-34-cd": 500, "GPU-56-ef": 0}
     fake = SimpleNamespace(
         nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByUUID=handle,
-        nvmlDeviceGetTotalEnergyConsumption=lambda handle: handle.millijoules,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: counters[handle],
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
-    with Meter(GPU, powercap) as meter:
-        counter.millijoules += 2_500
+    return counters
+
+
+@pytest.mark.parametrize(("devices", "joules"), [(1, 2.55), (2, 3.55)])
+def test_gpus_by_nvml(millijoules, powercap, devices, joules):
+    with Meter(GPU, powercap, devices=devices) as meter:
+        for name, more in zip(millijoules, (2_500, 1_000, 10_000), strict=True):
+            millijoules[name] += more
         add(powercap, "intel-rapl:0", 50_000)
         found = meter.record()
-    assert found == {"energy_joules": pytest.approx(2.55), "energy_of": "GPU (NVML) + processor (RAPL)"}
+    assert found == {"energy_joules": pytest.approx(joules), "energy_of": "GPU (NVML) + processor (RAPL)"}
+
+
+def test_gpus_of_which_one_cannot_be_read_are_not_half_counted(millijoules, monkeypatch, tmp_path):
+    del millijoules["GPU-34-cd"]
+    monkeypatch.setattr(energy, "smi_power", lambda uuid: {}[uuid])
+    assert list(find_readers(GPU, tmp_path)) == ["GPU (NVML)"]
+    assert find_readers(GPU, tmp_path, devices=2) == {}
 
 
 def test_gpu_by_the_power_that_nvidia_smi_gives(gpu, monkeypatch, tmp_path):
@@ -160,6 +173,16 @@ def test_a_run_records_its_energy(tmp_path, powercap, monkeypatch):
     record = read_json(tmp_path / "run" / "out" / "run.json")
     assert record["energy_joules"] == pytest.approx(0.12)
     assert record["energy_of"] == "processor (RAPL)"
+
+
+def test_the_energy_of_a_run_is_that_of_all_its_devices(tmp_path, monkeypatch):
+    def meter(device, devices):
+        raise RuntimeError(f"{devices} devices")
+
+    monkeypatch.setattr("alertgrid.training.run.Meter", meter)
+    monkeypatch.setattr("alertgrid.training.parallel.size", lambda: 3)
+    with pytest.raises(RuntimeError, match="3 devices"):
+        run_toy(write_toy(tmp_path), tmp_path / "run", inputs="metadata", architecture="metadata_net")
 
 
 def test_cost_table_sums_what_is_known():

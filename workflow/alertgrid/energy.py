@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,10 +35,14 @@ class Meter:
         Folder of the RAPL counters.
     every : float
         Seconds between readings.
+    devices : int
+        GPUs that do the job together, all of which are read: this one and those of the next numbers.
     """
 
-    def __init__(self, device: torch.device, powercap: str | Path = POWERCAP, every: float = EVERY_SECONDS):
-        self.every, self.readers = every, find_readers(device, Path(powercap))
+    def __init__(
+        self, device: torch.device, powercap: str | Path = POWERCAP, every: float = EVERY_SECONDS, *, devices: int = 1
+    ):
+        self.every, self.readers = every, find_readers(device, Path(powercap), devices)
         self.joules: dict[str, float] = {}
         self._end, self._turn = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -86,21 +90,26 @@ class Meter:
         return {"energy_joules": sum(known.values()) if known else None, "energy_of": " + ".join(known)}
 
 
-def find_readers(device: torch.device, powercap: Path) -> dict[str, Reader]:
-    """Readers of every counter that can be read, by name."""
+def find_readers(device: torch.device, powercap: Path, devices: int = 1) -> dict[str, Reader]:
+    """Readers of every counter that can be read, by name; GPUs that work together can all be read or none is."""
     readers: dict[str, Reader] = {}
     if device.type == "cuda":
-        uuid = nvidia.uuid_of(device)
+        uuids = [nvidia.uuid_of(torch.device("cuda", device.index + number)) for number in range(devices)]
         for name, make in (("GPU (NVML)", nvml_reader), ("GPU (power by nvidia-smi)", smi_reader)):
             # A missing library, driver or counter each fail in their own way.
             with contextlib.suppress(Exception):
-                readers[name] = make(uuid)
+                readers[name] = sum_of([make(uuid) for uuid in uuids])
                 break
     zones = [zone for zone in sorted(powercap.glob("intel-rapl:*")) if is_package(zone)]
     with contextlib.suppress(OSError, ValueError):
         if zones:
             readers["processor (RAPL)"] = rapl_reader(zones)
     return readers
+
+
+def sum_of(readers: Sequence[Reader]) -> Reader:
+    """One reader for several counters."""
+    return lambda: sum(reader() for reader in readers)
 
 
 def nvml_reader(uuid: str) -> Reader:

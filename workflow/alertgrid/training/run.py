@@ -118,7 +118,7 @@ def _carry_out(
         hold(checkpoints / "lock.json", f"training of {plan.spec.name}", HANDOVER_SECONDS) as lock,
         Watch(deadline, recipe.stop_margin_seconds) as watch,
         arithmetic(plan.data.device, threads=threads, deterministic=recipe.deterministic),
-        Meter(plan.data.device) as meter,
+        Meter(plan.data.device, devices=parallel.size()) as meter,
     ):
         keeper = parallel.keeper(Checkpoints(checkpoints, plan.fingerprint(), code, guard=lock.check))
         result = _train(plan, keeper, watch)
