@@ -105,6 +105,27 @@ def test_inputs_are_the_tables_and_all_packets(tmp_path):
     assert names == ["labels.csv", "h.csv", "a.avro", "b.avro"]
 
 
+def test_links_to_folders_are_followed_and_circles_are_not(tmp_path):
+    folder = tmp_path / "alerts"
+    write(folder / "a.avro", [packet(0)])
+    write(tmp_path / "elsewhere" / "b.avro", [packet(1)])
+    (folder / "nights").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    write_labels(folder)
+    assert read_all(folder)[0]["candid"].tolist() == [FIRST, FIRST + 1]
+
+
+def test_labelled_objects_without_a_packet_are_named_in_the_log(tmp_path, capsys):
+    write(tmp_path / "a.avro", [packet(0), packet(1, sgscore1=None)])
+    write_labels(tmp_path)
+    read_all(tmp_path)
+    assert "1 of 2 labelled objects have no alert packet: ZTF19bbbbbbb\n" in capsys.readouterr().out
+    write_labels(tmp_path, [("ZTF18aaaaaaa", 1), *((f"ZTF20aaaaa{n}", 0) for n in range(12))], ["objectId", "label"])
+    read_all(tmp_path)
+    assert "12 of 13 labelled objects have no alert packet: ZTF20aaaaa0, " in (said := capsys.readouterr().out)
+    assert said.rstrip().endswith("ZTF20aaaaa9, ...")
+
+
 def test_a_label_table_may_repeat_itself_and_leave_out_what_it_does_not_know(tmp_path):
     write(tmp_path / "a.avro", [packet(0), packet(1, "ZTF19bbbbbbb")])
     rows = [("ZTF18aaaaaaa", "1.0"), ("ZTF19bbbbbbb", "0"), ("ZTF18aaaaaaa", "1")]

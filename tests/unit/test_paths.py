@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 from alertgrid.errors import StudyError
@@ -29,13 +32,36 @@ def test_local_weights_must_exist_for_the_networks_of_the_grid(tmp_path):
         paths.local_specs(spec, grid.assign(pretraining="mine"), "pretraining")
 
 
-def test_files_to_watch(tmp_path):
+def test_files_to_watch_are_those_that_the_reader_opens(tmp_path):
     (tmp_path / "packets").mkdir()
-    for name in ("b.avro", "a.avro"):
-        (tmp_path / "packets" / name).write_text("")
-    data = {"source": "avro", "folder": str(tmp_path), "labels": "labels.csv"}
-    assert paths.source_files(data) == ["labels.csv", *(tmp_path / "packets" / name for name in ("a.avro", "b.avro"))]
-    assert paths.source_files({"source": "simulation"}) == []
+    for name in ("packets/b.avro", "packets/a.avro", "notes.txt", "labels.csv"):
+        (tmp_path / name).write_text("")
+    data = {"source": "avro", "dtype": "float16", "folder": str(tmp_path), "labels": str(tmp_path / "labels.csv")}
+    watched = ["labels.csv", "packets/a.avro", "packets/b.avro"]
+    assert paths.source_files(data) == [tmp_path / name for name in watched]
+    assert paths.source_files({"source": "simulation", "seed": 3}) == []
+    assert paths.source_files({"source": "des", "dtype": "float16", "file": str(tmp_path / "labels.csv")}) == [
+        tmp_path / "labels.csv"
+    ]
+    for name in ("val_cand_v1.csv", "val_triplets_v1.npy", "val_cand.csv", "test_triplets_v1.npy"):
+        (tmp_path / name).write_text("")
+    published = {"source": "btsbot", "dtype": "float16", "folder": str(tmp_path), "version": "v1", "splits": ["val"]}
+    assert paths.source_files(published) == [tmp_path / "val_cand_v1.csv", tmp_path / "val_triplets_v1.npy"]
+
+
+def test_files_to_watch_need_no_package_that_decodes_them(tmp_path):
+    (tmp_path / "a.avro").write_text("")
+    hidden = ["astropy", "fastavro", "galsim", "h5py", "torch"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
+        "from alertgrid.settings.paths import source_files\n"
+        f"print(len(source_files({{'source': 'avro', 'folder': {str(tmp_path)!r}, 'labels': ''}})))\n"
+        "print(len(source_files({'source': 'btsbot', 'folder': '.'}) + source_files({'source': 'simulation'})))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["1", "0"]
+
+
+def test_files_of_local_weights(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert paths.weight_files(tmp_path) == [str(tmp_path / "config.json")]
     assert paths.weight_files("weights.pt") == ["weights.pt"]

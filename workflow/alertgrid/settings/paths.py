@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..encoders import named_size
 from ..errors import StudyError
+from ..sources import reader
 from .study import expand_path
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
@@ -61,8 +62,9 @@ def weight_files(path: str | Path) -> list[str]:
     return [str(path / name) for name in WEIGHT_FILES if (path / name).is_file()] if path.is_dir() else [str(path)]
 
 
-def source_files(data: Mapping[str, Any]) -> list[Path | str]:
-    """Files that the reader of a study's alerts will open."""
-    files = [data[name] for name in ("file", "labels", "history") if name in data]
-    folder: Iterable[Path] = Path(data["folder"]).rglob("*") if "folder" in data else ()
-    return files + sorted(path for path in folder if path.is_file())
+def source_files(data: Mapping[str, Any]) -> list[Path]:
+    """Files that the reader of a study's alerts will open; of those that are not there it will tell itself."""
+    if not KEYS & data.keys():
+        return []  # made from settings alone, by packages that are not needed to ask
+    files = reader(data["source"]).inputs(**{key: data[key] for key in data if key not in ("source", "dtype")})
+    return [path for path in files if path.is_file()]

@@ -1,7 +1,8 @@
 """How alerts of any origin become rows and stamps: one reader per file, one interface.
 
 Every reader module has two functions. `read(**settings)` yields `Chunk`s of bounded size. `inputs(**settings)` lists
-the files that were read, so that their SHA-256 can be kept with the dataset.
+the files that are read, so that a change of one is noticed and their SHA-256 can be kept with the dataset; Snakemake
+asks for it, so a reader of files imports what decodes them only when it reads.
 """
 
 from __future__ import annotations

@@ -18,17 +18,18 @@ import pandas as pd
 from ..columns import CATALOGUE_COLUMNS, CHANNELS, METADATA_COLUMNS, STAMP_SIZE
 from ..errors import StudyError
 from ..history import derive_history
-from ..progress import Progress
+from ..progress import Progress, announce
 from ..stamps import preprocess_alert, refusal_reason
 from . import Chunk, Refusal, packets
 from .candidates import POSITIVE, as_kind
 from .curves import LightCurves
 from .cuts import CUT_COLUMNS, cut_reasons
-from .folders import check_folder
+from .folders import check_folder, files_below
 from .labels import read_detections, read_labels
 from .packets import HISTORY_COLUMNS, RAW_COLUMNS, Unreadable
 
 BLOCK = 256  # alerts in memory at a time
+NAMED = 10  # objects named in a line of the log
 PENDING = 500_000  # detections held before repeated ones are dropped
 
 
@@ -65,7 +66,7 @@ def inputs(**settings) -> list[Path]:
     """Files that `read` opens: the tables, then the packets."""
     chosen = Settings(**settings)
     tables = [Path(path) for path in (chosen.labels, chosen.history) if path]
-    return tables + packets.packet_files(chosen.folder)
+    return tables + files_below(chosen.folder, ".avro")
 
 
 def read(**settings) -> Iterator[Chunk]:
@@ -86,7 +87,7 @@ def read(**settings) -> Iterator[Chunk]:
     """
     chosen = Settings(**settings)
     check_folder(chosen.folder)
-    files = packets.packet_files(chosen.folder)
+    files = files_below(chosen.folder, ".avro")
     if not files:
         raise StudyError(f"data.folder, {chosen.folder}", "no alert packets", "files *.avro", "correct data.folder")
     labels = read_labels(chosen.labels)
@@ -170,6 +171,14 @@ def _refusal(chosen: Settings, path: Path, number: int, record: Any, reason: Unr
     )
 
 
+def _tell_missing(survey: _Survey, labels: pd.DataFrame) -> None:
+    """Write into the log which labelled objects have no packet."""
+    missing = [name for name in labels.index if name not in survey.curves.codes]
+    if missing:
+        first = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+        announce(f"{len(missing)} of {len(labels)} labelled objects have no alert packet: {first}")
+
+
 def _histories(survey: _Survey, chosen: Settings, labels: pd.DataFrame, extra: list[pd.DataFrame]) -> pd.DataFrame:
     """The alerts enlisted, one row each, with their history columns and why the cuts remove them ("" if not)."""
     unknown = [name for name in chosen.keep_columns if name not in survey.columns]
@@ -198,6 +207,7 @@ def _rows(
     survey: _Survey, chosen: Settings, files: list[Path], labels: pd.DataFrame, extra: list[pd.DataFrame]
 ) -> Iterator[tuple[dict, list[float], np.ndarray] | Refusal]:
     """Second pass: catalogue entries, metadata and stamps of the alerts taken, or why their cutouts are unusable."""
+    _tell_missing(survey, labels)
     alerts = _histories(survey, chosen, labels, extra)
     for index, group in alerts.groupby("file", sort=True):
         wanted = {alert.number: alert for alert in group.itertuples()}

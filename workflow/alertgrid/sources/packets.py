@@ -14,10 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import fastavro
 import numpy as np
-from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
 
 from ..columns import METADATA_COLUMNS
 from ..history import DERIVED
@@ -34,13 +31,10 @@ class Unreadable(Exception):
     """A packet or file that cannot be used; its text is the reason."""
 
 
-def packet_files(folder: str | Path) -> list[Path]:
-    """All Avro files of a folder and its sub-folders, by name."""
-    return sorted(path for path in Path(folder).rglob("*.avro") if path.is_file())
-
-
 def records(path: Path) -> Iterator[tuple[int, dict[str, Any] | Unreadable]]:
     """Yield the number (from 0) and content of each record; a broken file ends with what is wrong with it."""
+    import fastavro  # not above, for Snakemake asks for the files to read and may have an environment without it
+
     number = 0
     try:
         with open(path, "rb") as handle:
@@ -142,6 +136,9 @@ def cutouts_of(record: Mapping[str, Any]) -> list[np.ndarray]:
 
 def _decode(cutout: Mapping[str, Any], name: str) -> np.ndarray:
     """Unpack one gzipped FITS image."""
+    from astropy.io import fits  # not above, as in `records`
+    from astropy.io.fits.verify import VerifyWarning
+
     try:
         content = io.BytesIO(gzip.decompress(cutout["stampData"]))
         # Some brokers' headers are not to the letter of the standard, and astropy says so at every cutout.
