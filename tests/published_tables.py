@@ -25,8 +25,8 @@ def write_split(folder: Path, split: str = "train", count: int = 6, first: int =
         jd=2_459_000.5 + np.arange(count) / 7,
         fid=1 + np.arange(count) % 2,
         isdiffpos="t",
-        label=np.arange(count) % 2,
-        source_set=np.where(np.arange(count) % 2, "trues", "vars"),
+        label=np.arange(count) // 2 % 2,
+        source_set=np.where(np.arange(count) // 2 % 2, "trues", "vars"),
     )
     table = table.assign(**columns)
     table.to_csv(folder / f"{split}_cand.csv", index=False)

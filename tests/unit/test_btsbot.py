@@ -60,7 +60,7 @@ def test_one_file_without_splits_and_without_source_sets(tmp_path):
     table.to_csv(tmp_path / "usage_cand.csv", index=False)
     catalogue = read_all(tmp_path, catalogue="usage_cand.csv", stamps="usage_triplets.npy")[0]
     assert set(catalogue["split"]) == {""}
-    assert catalogue["source_set"].tolist() == ["rejects", "trues"] * 3
+    assert catalogue["source_set"].tolist() == ["rejects"] * 2 + ["trues"] * 2 + ["rejects"] * 2
 
 
 def test_kept_columns_have_one_type_in_all_blocks(tmp_path, monkeypatch):
@@ -85,6 +85,11 @@ def test_kept_and_selected_columns_may_be_among_the_standard_ones(tmp_path):
     catalogue = read_all(tmp_path, splits=["train"], keep_columns=["jd", "sky"], select={"fid": [2]})[0]
     assert catalogue["fid"].tolist() == [2, 2, 2]
     assert catalogue["sky"].dtype == np.float64
+
+
+def test_blanks_around_a_name_make_no_other_object(tmp_path):
+    write_split(tmp_path, objectId=["ZTF18a", "ZTF18a ", " ZTF18b", "ZTF18b", "ZTF18c  ", "ZTF18c"])
+    assert read_all(tmp_path, splits=["train"])[0]["objectId"].tolist() == [f"ZTF18{name}" for name in "aabbcc"]
 
 
 def test_rows_not_selected_are_listed_and_need_not_be_good(tmp_path):

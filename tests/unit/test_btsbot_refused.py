@@ -31,6 +31,7 @@ def test_rounded_alert_numbers_are_refused_or_replaced_by_row(tmp_path):
         ("candid", "", r"row 3 .*candid is nan"),
         ("candid", "9999999999999999999", r"row 3 .*candid is 9999999999999999999"),
         ("objectId", "", r"row 3 .*objectId is nan"),
+        ("objectId", "  ", r"row 3 .*objectId is "),
         ("isdiffpos", "maybe", r"row 3 .*isdiffpos is maybe"),
         ("fid", "7", r"row 3 .*fid is 7"),
         ("source_set", "unlabelled", r"row 3 .*source_set is unlabelled(?s:.*)trues, dims, vars, rejects"),
@@ -51,6 +52,18 @@ def test_a_repeated_alert_number_names_both_rows(tmp_path):
     expected = rf"train_cand.csv, row 1 .*val_cand.csv, row 4 .*candid {FIRST + 1} occurs more than once"
     with pytest.raises(StudyError, match=expected):
         btsbot.read(folder=str(tmp_path), splits=["train", "val"])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_object_with_two_labels_is_refused_and_both_rows_named(tmp_path, monkeypatch, split):
+    monkeypatch.setattr(btsbot, "SCAN", 4)
+    write_split(tmp_path)
+    write_split(tmp_path, "val", first=20)
+    rewrite(tmp_path, "objectId", 5, "ZTF18traaaa1 ", split)
+    expected = rf"train_cand.csv, row 2 .* and .*{split}_cand.csv, row 5 .*: ZTF18traaaa1 has label 0 and label 1 \(1 "
+    with pytest.raises(StudyError, match=expected):
+        btsbot.read(folder=str(tmp_path), splits=["train", "val"])
+    assert len(read_all(tmp_path, splits=["train", "val"], select={"label": [0]})[0]) == 8
 
 
 def test_missing_columns_are_all_named(tmp_path):

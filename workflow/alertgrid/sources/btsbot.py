@@ -112,7 +112,8 @@ def read(**settings) -> Iterator[Chunk]:
     ------
     StudyError
         A file is missing, truncated or no array or table; columns are missing; the two files of a split differ in their
-        number of rows; an alert number occurs twice or is rounded; a label, number or stamp is not usable.
+        number of rows; an alert number occurs twice or is rounded; an object has two labels; a label, number or stamp
+        is not usable.
     """
     chosen = Settings(**settings)
     check_folder(chosen.folder)
@@ -134,7 +135,7 @@ class _Known:
 
 def _check_tables(parts: list[Part]) -> _Known:
     """Read all tables once."""
-    known, candids, places, peaks = _Known(), [], [], []
+    known, candids, places, peaks, labels = _Known(), [], [], [], []
     for part in parts:
         first, count = sum(known.counts), 0
         for block in part.table.blocks(SCAN):
@@ -144,12 +145,15 @@ def _check_tables(parts: list[Part]) -> _Known:
                 known.kinds[name] = max(known.kinds.get(name, 0), kind_of(block[name]))
             candids.append(part.table.candids(taken, first))
             places.append(taken.index.to_numpy() + first)
+            told = pd.DataFrame({"objectId": taken["objectId"], "label": taken[part.table.label_column]})
+            labels.append(told.assign(place=places[-1]).drop_duplicates(["objectId", "label"]))
             if part.table.apply_cuts:
                 peaks.append(block.groupby("objectId")["magpsf"].min())
             count += len(block)
         _check_length(part, count)
         known.counts.append(count)
     _check_unique(parts, known.counts, np.concatenate(candids), np.concatenate(places))
+    _check_labels(parts, known.counts, pd.concat(labels).drop_duplicates(["objectId", "label"]))
     known.peaks = pd.concat(peaks).groupby(level=0).min() if peaks else None
     return known
 
@@ -172,17 +176,35 @@ def _check_unique(parts: list[Part], counts: list[int], candids: np.ndarray, pla
     repeated = np.flatnonzero(np.diff(candids[order]) == 0)
     if not len(repeated):
         return
-    ends = np.cumsum(counts)
-    rows = []
-    for place in places[order[repeated[0] : repeated[0] + 2]]:
-        number = int(np.searchsorted(ends, place, side="right"))
-        rows.append(row_of(parts[number].table.path, int(place - (ends[number] - counts[number]))))
     raise StudyError(
-        " and ".join(rows),
+        _rows_at(parts, counts, places[order[repeated[0] : repeated[0] + 2]]),
         f"candid {candids[order[repeated[0]]]} occurs more than once ({len(repeated)} repeated in all)",
         "each alert once",
         "remove the repeated rows from the table and the array",
     )
+
+
+def _check_labels(parts: list[Part], counts: list[int], labels: pd.DataFrame) -> None:
+    """Refuse an object with two labels, naming a row of each; `labels` has each label of an object once."""
+    twice = labels[labels["objectId"].duplicated(keep=False)]
+    if len(twice):
+        name = twice["objectId"].iloc[0]
+        raise StudyError(
+            _rows_at(parts, counts, twice.loc[twice["objectId"] == name, "place"].to_numpy()),
+            f"{name} has label 0 and label 1 ({twice['objectId'].nunique()} such objects in all)",
+            "one label for each object",
+            "correct one of them, or leave rows out by data.select",
+        )
+
+
+def _rows_at(parts: list[Part], counts: list[int], places: np.ndarray) -> str:
+    """Name rows that are counted over all tables."""
+    ends = np.cumsum(counts)
+    rows = []
+    for place in places:
+        number = int(np.searchsorted(ends, place, side="right"))
+        rows.append(row_of(parts[number].table.path, int(place - (ends[number] - counts[number]))))
+    return " and ".join(rows)
 
 
 def _chunks(parts: list[Part], known: _Known, normalise: bool) -> Iterator[Chunk]:

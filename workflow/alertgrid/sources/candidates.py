@@ -70,7 +70,7 @@ class Table:
         types["jd"] = "str"  # pandas' fast parser may miss the last bit; Python's does not
         try:
             for block in _parse(self.path, usecols=columns, dtype=types, chunksize=rows):
-                yield block.assign(jd=block["jd"].astype("float64"))
+                yield block.assign(jd=block["jd"].astype("float64"), objectId=block["objectId"].str.strip())
         except ValueError:
             _find_text(self.path, numbers, rows)
             raise
@@ -99,7 +99,7 @@ class Table:
         for name in dict.fromkeys([*NUMBER_COLUMNS, self.label_column]):
             self._demand(block, name, np.isfinite(block[name]), "a finite number")
         self._demand(block, self.label_column, block[self.label_column].isin([0, 1]), "0 or 1")
-        self._demand(block, "objectId", block["objectId"].notna(), "a name")
+        self._demand(block, "objectId", block["objectId"].notna() & block["objectId"].ne(""), "a name")
         self._demand(block, "isdiffpos", block["isdiffpos"].isin(POSITIVE), "t or f (also 1 or 0)")
         self._demand(block, "fid", block["fid"].isin(BANDS), "1 (g), 2 (r) or 3 (i)")
         if self.candid == "file":
