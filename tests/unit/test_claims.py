@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from alertgrid.claims.table import CLAIMS, COLUMNS, Rules, claims_table, verdict
-from alertgrid.comparison import Group
+from alertgrid.comparison import group
 from alertgrid.errors import StudyError
 from alertgrid.tables.evaluate import CellResult
 from alertgrid.tables.gather import Study, cells_of
@@ -13,13 +13,14 @@ from alertgrid.tables.settings import ReportSettings
 CLASSES = np.arange(100) < 50
 
 
-def known(value, noise=1e-4):
-    """A group of two seeds around a value."""
-    influence = np.tile([1.0, -1.0], 50) * noise / 10
-    return Group(np.array([value - noise, value + noise]), influence, 0.0, CLASSES, 50)
+def known(value, noise=1e-5, seeds=(0, 1)):
+    """A group of some seeds around a value, each value with other noise."""
+    rng = np.random.default_rng(round(1e6 * value))
+    values, rows = rng.normal(0, noise, len(seeds)), rng.normal(0, noise / 10, (len(seeds), 100))
+    return group(value + values - values.mean(), rows, CLASSES, 50, seeds=seeds)
 
 
-def study(values):
+def study(values, seeds=(0, 1)):
     """A study from {(architecture, pretraining, inputs, stamps): {fraction: value}}."""
     grid, results = [], {}
     for axes, curve in values.items():
@@ -27,7 +28,7 @@ def study(values):
         names = dict(zip(("architecture", "pretraining", "inputs", "stamps"), axes, strict=True))
         grid.append({"cell": cell, **names, "labels": "given"})
         for fraction, value in curve.items():
-            groups = {"roc_auc": known(value), "accuracy": known(value)}
+            groups = {"roc_auc": known(value, seeds=seeds), "accuracy": known(value, seeds=seeds)}
             results[cell, fraction] = CellResult(cell, fraction, groups, n_sources=100)
     return Study(cells_of(pd.DataFrame(grid), []), results, {})
 
@@ -105,6 +106,14 @@ def test_a_study_that_contradicts():
     assert verdicts.pop("3") == {"contradicted", "supported"}
     assert verdicts.pop("6") == {"supported"}
     assert set.union(*verdicts.values()) == {"contradicted"}
+
+
+def test_one_seed_decides_nothing():
+    table = claims_table(study({CNN: {1.0: 0.8}, NET["none"]: {1.0: 0.9}}, seeds=(1,)), EMPTY, EMPTY, Rules())
+    first = row(table, "1")
+    assert 0 < first["low"] < first["estimate"] < first["high"]
+    assert first["verdict"] == "undecided"
+    assert first["reason"].startswith("one seed: the spread between seeds is not measured")
 
 
 def test_margin_decides_what_counts_as_matching():

@@ -21,7 +21,7 @@ def test_each_metric_is_a_family_of_its_own():
     found = corrected(pd.DataFrame(rows), 0.95, 0.8)
     np.testing.assert_allclose(found["p_holm"], [0.04, 0.03, 0.5, 0.02, np.nan])
     reach = 0.1 * (stats.t.ppf([1 - 0.025 / 3, 1 - 0.025], 12) + stats.t.ppf(0.8, 12))
-    np.testing.assert_allclose(found["detectable_holm"], [*reach[[0, 0, 0, 1]], reach[0]])
+    np.testing.assert_allclose(found["detectable_holm"], [*reach[[0, 0, 0, 1]], np.nan])
     assert found.loc[3, "detectable_holm"] == pytest.approx(detectable(0.1, 12.0, 0.95, 0.8))
 
 

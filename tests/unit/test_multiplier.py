@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from alertgrid.comparison import Group, t_quantile
+from alertgrid.comparison import group, t_quantile
 from alertgrid.multiplier import crossing, data_multiplier, ends_in_words
 
 SIMULATED_LOGS = np.log([100.0, 300.0, 1000.0])
 
 
-def known(value, noise=0.0, seeds=2):
+def known(value, noise=1e-9, seeds=2):
     """A group known to `noise` from 200 sources, whose seeds agree."""
-    influence = np.tile([1.0, -1.0], 100) * noise / np.sqrt(200)
-    return Group(np.full(seeds, value), influence, 0.0, np.ones(200, bool), 100)
+    signs = np.random.default_rng(round(abs(100 * value))).permutation(np.tile([1.0, -1.0], 100))
+    return group(np.full(seeds, value), [signs * noise / np.sqrt(200)] * seeds, np.ones(200, bool), 100)
 
 
 def test_multiplier_interpolates_on_the_log_axis():
@@ -53,7 +53,7 @@ def test_an_end_is_open_where_the_first_or_the_last_fraction_is_not_told_from_th
 
 
 def test_seeds_widen_by_students_t():
-    spread = Group(np.array([0.89, 0.91]), np.zeros(200), 0.0, np.ones(200, bool), 100)
+    spread = group([0.89, 0.91], np.zeros((2, 200)), np.ones(200, bool), 100)
     found = data_multiplier([10, 1e5], [known(-0.1), known(1.9)], 1000, spread)
     # One degree of freedom: the gap may be 12.7 times the standard error of 0.01 away, at a slope of 0.5 per decade.
     assert np.log10(found.high / found.low) == pytest.approx(2 * 12.706 * 0.01 / 0.5, rel=1e-3)
@@ -83,9 +83,7 @@ def drawn(rng, truth, seeds, shared):
     own = rng.normal(0, 0.6, (seeds, len(shared)))
     values = truth + rng.normal(0, 0.15, seeds)[:, None] + shared + own
     influence = (values - values.mean(axis=1, keepdims=True)) / len(shared)
-    mean = influence.mean(axis=0)
-    interaction = ((influence - mean) ** 2).sum() * len(shared) / (len(shared) - 1) / (seeds - 1)
-    return Group(values.mean(axis=1), mean, interaction, np.ones(len(shared), bool), len(shared))
+    return group(values.mean(axis=1), influence, np.ones(len(shared), bool), len(shared))
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -41,10 +41,11 @@ def corrected(table: pd.DataFrame, level: float, power: float) -> pd.DataFrame:
     DataFrame
         The table with both columns set. `detectable_holm` is the smallest true difference found with this power at the
         first step of Holm's correction, which divides 1 - level by the number of rows: wherever the other rows stand,
-        a difference that passes there is told from zero.
+        a difference that passes there is told from zero. A row without p (one seed: how much seeds matter is not
+        known) is no test: it counts nowhere and has neither.
     """
     groups = table.groupby("metric")["p"]
     counts = groups.transform("count")
-    rows = zip(table["se"], table["df"], counts, strict=True)
-    found = [detectable(se, df, 1 - (1 - level) / n, power) if n else np.nan for se, df, n in rows]
+    rows = zip(table["p"], table["se"], table["df"], counts, strict=True)
+    found = [detectable(se, df, 1 - (1 - level) / n, power) if np.isfinite(p) else np.nan for p, se, df, n in rows]
     return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy())), detectable_holm=found)

@@ -19,8 +19,8 @@ class Multiplier:
 
     `low` is 0 where the interval holds that no fraction measured matches the reference, `high` is infinite where it
     holds that fewer sources than the smallest fraction's do; both are NaN where there is no interval. `method` says how
-    the interval of this level was obtained; `n_fractions` points of the curve and `n_seeds`, the fewest of a point or
-    the reference, are what it rests on.
+    the interval of this level was obtained; `n_fractions` points of the curve and `n_seeds`, common to them and the
+    reference, are what it rests on.
     """
 
     multiplier: float
@@ -60,16 +60,21 @@ def data_multiplier(
         status "reached"; "at least" when the smallest fraction is as good already (the multiplier is a lower bound);
         "not reached" when no fraction is as good (multiplier NaN).
     """
-    logs = np.log(np.asarray(sources, float))
+    logs, (*curve, reference) = np.log(np.asarray(sources, float)), _at_common_seeds([*curve, reference])
     value = crossing(logs, np.array([point.estimate - reference.estimate for point in curve]))
     place, status = {np.inf: (np.nan, "not reached"), -np.inf: (logs[0], "at least")}.get(value, (value, "reached"))
-    members = [*curve, reference]
-    n_seeds = min(len(member.values) for member in members)
-    if any(len(member.values) < 2 and not member.fixed for member in members):
-        low, high, method = np.nan, np.nan, _UNMEASURED
-    else:
-        low, high, method = _ends(logs, curve, np.log(full), reference, level)
+    n_seeds = min(len(member.values) for member in [*curve, reference])
+    low, high, method = _ends(logs, curve, np.log(full), reference, level)
     return Multiplier(float(full / np.exp(place)), low, high, status, level, method, len(curve), n_seeds)
+
+
+def _at_common_seeds(members: Sequence[Group]) -> Sequence[Group]:
+    """Groups cut down to the seeds that all have, so that estimate and interval rest on the same; as they are if none.
+
+    The ends come from differences of neighbouring points, which would each take the seeds that three groups have.
+    """
+    common = sorted(set.intersection(*(set(member.seeds) for member in members)))
+    return [member.at(common) for member in members] if common else members
 
 
 def _ends(
@@ -78,6 +83,8 @@ def _ends(
     """Ends of the multiplier's interval, and how they were obtained; `full` in log n."""
     positions = np.linspace(0, len(curve) - 1, (len(curve) - 1) * _STEPS + 1)
     gaps = [_gap(curve, position, reference, level) for position in positions]
+    if any(gap.one_seed for gap in gaps):
+        return np.nan, np.nan, _UNMEASURED
     lows, highs = (np.array([getattr(gap, end) for gap in gaps]) for end in ("low", "high"))
     if np.isnan(lows).any():
         return np.nan, np.nan, next(gap.method for gap in gaps if np.isnan(gap.low))

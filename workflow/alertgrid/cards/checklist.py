@@ -143,7 +143,7 @@ def _corrected(table: pd.DataFrame | None) -> str:
     """How many differences were tested."""
     if table is None or table.empty or "p_holm" not in table:
         return ""
-    return f"Holm's correction over {len(table)} differences, differences.csv"
+    return f"Holm's correction over {table['p_holm'].count()} differences, differences.csv"
 
 
 def _cost(table: pd.DataFrame | None) -> str:

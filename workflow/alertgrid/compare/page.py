@@ -65,7 +65,7 @@ def _of_metric(table: pd.DataFrame, metric: str) -> View | None:
         text("cell", "cell"), share("training sources (%)", "fraction"), bounds("before", "before", "before_"),
         bounds("after", "after", "after_"), bounds("after minus before", "difference"), verdict("verdict", "verdict"),
         rounded("p after Holm", "p_holm", 2), plain("detectable", "detectable_holm", 3),
-        plain("seeds before", "n_seeds_before"), plain("seeds after", "n_seeds_after"),
+        plain("seeds", "n_seeds"), plain("seeds before", "n_seeds_before"), plain("seeds after", "n_seeds_after"),
         plain("test sources before", "n_sources_before"), plain("test sources after", "n_sources_after"),
     ]  # fmt: skip
     rows = table[table["metric"] == metric]
@@ -95,7 +95,7 @@ def _lone(table: pd.DataFrame) -> View | None:
 def _pictures(table: pd.DataFrame, reason: str, metrics: Sequence[str], folder: Path) -> list:
     """Forest plot of the differences, as the report draws them."""
     kind = "unpaired" if reason else "after"
-    rows = table.assign(kind=kind, reference="before", n_seeds=table[["n_seeds_before", "n_seeds_after"]].min(axis=1))
+    rows = table.assign(kind=kind, reference="before")
     if not reason:
         rows = rows.assign(n_sources=rows["n_sources_after"])
     write_drawings(folder, [("comparison", "differences", partial(differences, {"differences": rows}, metrics))])

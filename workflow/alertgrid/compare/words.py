@@ -12,9 +12,9 @@ from ..page.views import interval, number
 VERDICTS = {
     "higher": "greater after than before",
     "lower": "smaller after than before",
-    "undecided": "no difference shown",
+    "undecided": "no difference shown, or none that could be: with one seed the spread between seeds is not measured",
     "identical": "the same to the last digit",
-    "not defined": "no estimate or no spread on one side",
+    "not defined": "no estimate or no interval on one side",
 }
 # Column -> unit and meaning.
 DICTIONARY = {
@@ -27,10 +27,13 @@ DICTIONARY = {
     "after": ("that of the metric, or of the key", "mean over seeds (comparison), or the later value (changes)"),
     "after_low": ("that of the metric", "lower end of the interval after"),
     "after_high": ("that of the metric", "upper end of the interval after"),
-    "difference": ("that of the metric", "after minus before"),
+    "difference": (
+        "that of the metric",
+        "after minus before, over the seeds that both have; over all of each where they share none",
+    ),
     "low": ("that of the metric", "lower end of the interval of the difference"),
     "high": ("that of the metric", "upper end of the interval of the difference"),
-    "p": ("", "two-sided p-value of no difference; empty where the predictions are the same"),
+    "p": ("", "two-sided p-value of no difference; empty where nothing varies or one seed alone is in both"),
     "p_holm": ("", "p after Holm's correction over all cells and fractions of the metric"),
     "detectable": ("that of the metric", "smallest true difference that a single test finds with the stated power"),
     "detectable_holm": ("that of the metric", "the same among all rows of the metric, at Holm's strictest step"),
@@ -40,6 +43,7 @@ DICTIONARY = {
     "paired": ("", "whether both were judged on the same test objects"),
     "verdict": ("", "higher or lower where p_holm is below 1 - level; identical, undecided or not defined otherwise"),
     "method": ("", "how the interval of the difference was obtained"),
+    "n_seeds": ("", "seeds that the difference rests on"),
     "n_seeds_before": ("", "seeds before"),
     "n_seeds_after": ("", "seeds after"),
     "n_sources_before": ("sources", "test sources before"),

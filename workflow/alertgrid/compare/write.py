@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison import Group, contrast, scale_of
+from ..comparison import Group, contrast
 from ..errors import StudyError
 from ..figures.words import PRIMARY
 from ..files import write_csv, write_text
 from ..metrics import METRICS
 from ..multiplicity import corrected
+from ..scales import scale_of
 from ..tables.evaluate import Options
 from . import page
 from .changes import changes, lone_runs
@@ -146,7 +147,8 @@ def _row(before: Judged, after: Judged, key: Key, metric: str, choices: Choices,
     values = (0.0, 0.0, 0.0, *[np.nan] * 4) if same else [getattr(found, name) for name in names]
     row |= dict(zip(("difference", *names[1:]), values, strict=True))
     row |= {"level": choices.level, "paired": "yes" if paired else "no"}
-    row["verdict"] = "identical" if same else "undecided" if np.isfinite(found.p) else "not defined"
+    row["verdict"] = "identical" if same else "undecided" if np.isfinite(found.low) else "not defined"
+    row["n_seeds"] = found.n_seeds
     row["method"] = "the same predictions: nothing to estimate" if same else found.method
     for side, study, member in zip(("before", "after"), (before, after), groups, strict=True):
         row |= {f"n_seeds_{side}": len(member.values), f"n_sources_{side}": study.results[key].n_sources}

@@ -33,7 +33,7 @@ _SAMPLES = {
 def differences(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> Iterator[Drawing]:
     """One forest plot per kind of paired difference, at each fraction."""
     columns = ("kind", "cell", "reference", "fraction", "metric", "difference", "low", "high", "level", "p_holm")
-    table = need(tables, "differences", (*columns, "detectable_holm"))
+    table = need(tables, "differences", (*columns, "detectable_holm", "n_seeds"))
     shown = choose_metrics(table, metrics)
     table = table[table["metric"].isin(shown)]
     for kind in dict.fromkeys(table["kind"]):
@@ -129,4 +129,5 @@ def _caption(table: pd.DataFrame) -> str:
         f"correction ({found} of {len(table)}); an interval is that of its own difference alone. Grey bars: true "
         "differences too small for this test set to detect at the strictest step of that correction; they may "
         "go on beyond the axis."
+        + (" With one seed, whose spread is not measured, no mark is filled." if (table["n_seeds"] < 2).any() else "")
     )

@@ -180,8 +180,10 @@ def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
         plain("detectable alone", "detectable", 3), plain("detectable after Holm", "detectable_holm", 3), *SAMPLE[:2],
     ]  # fmt: skip
     note = (
-        "Paired over the same test sources. Detectable: the smallest true difference that this test set can show, were "
-        "it the only one tested, and among all rows of its metric at the strictest step of Holm's correction. "
+        "Paired over the same test sources and seed by seed. With one seed there is no p: the interval holds the test "
+        "sources alone, not what another seed would change. Detectable: the smallest true difference that this test "
+        "set can show, were it the only one tested, and among all rows of its metric at the strictest step of Holm's "
+        "correction. "
     )
     note += levels(table)
     return view("differences", "Paired differences", table, columns, note)

@@ -29,7 +29,7 @@ _ENDS = {
 }
 _LEVEL = {"level": ("", "coverage the interval is made for")}
 _DF = ("", "degrees of freedom of Student's t: each part's 1 / df weighted by its share of the variance")
-_METHOD = {"method": ("", "how the interval was obtained")}
+_METHOD = {"method": ("", "how the interval was obtained; with one seed it holds the test sources alone")}
 _N_SEEDS = {"n_seeds": ("", "seeds for which the figure is defined")}
 _N_SOURCES = {"n_sources": ("sources", "test sources")}
 _N_ALERTS = {"n_alerts": ("alerts", "test alerts")}
@@ -77,11 +77,14 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_KEY,
         "reference": ("", "cell that is subtracted"),
         **_METRIC,
-        "difference": ("that of the metric", "cell minus reference, means over seeds, same test sources"),
+        "difference": (
+            "that of the metric",
+            "cell minus reference on the same test sources, mean over the seeds that both have",
+        ),
         "low": _ENDS["low"],
         "high": _ENDS["high"],
         **_LEVEL,
-        "p": ("", "two-sided p-value of no difference"),
+        "p": ("", "two-sided p-value of no difference; empty where nothing varies or one seed alone is common to both"),
         "p_holm": ("", "p after Holm's correction over all rows of this metric"),
         "detectable": (
             "that of the metric",
@@ -93,7 +96,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "se": ("that of the metric", "standard error of the difference"),
         "df": _DF,
-        **_N_SEEDS,
+        "n_seeds": ("", "seeds that both have, by which differences are paired"),
         **_N_SOURCES,
         **_METHOD,
     },
@@ -120,7 +123,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_LEVEL,
         **_METHOD,
         "n_fractions": ("", "training fractions of the cell between which the crossing is looked for"),
-        "n_seeds": ("", "fewest seeds of these fractions and of the reference"),
+        "n_seeds": ("", "seeds common to these fractions and the reference"),
         **_N_SOURCES,
     },
     "policies": {
@@ -154,7 +157,7 @@ SCHEMAS: dict[str, dict[str, tuple[str, str]]] = {
         **_ENDS,
         **_LEVEL,
         **_METHOD,
-        "n_seeds": ("", "fewest seeds of the cells it rests on; empty for costs, which come from one measurement"),
+        "n_seeds": ("", "seeds common to the cells it rests on; empty for costs, which come from one measurement"),
         "n_sources": ("sources", "test sources; empty for costs"),
         "verdict": ("", "supported, contradicted, undecided or not measured, by the rules of the configuration"),
         "reason": ("", "why"),

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ..calibration import reliability
-from ..comparison import Group, Interval, contrast, group, scale_of
+from ..comparison import Group, Interval, contrast, group
 from ..errors import StudyError
 from ..medians import MeanOfMedians, mean_of_medians
 from ..metrics import METRICS, choose_threshold, influences, stratified, undefined_reason
 from ..policies import Figure, Policy, apply_policy, delays, figures, magnitude_bins
 from ..predictions import read_predictions
 from ..ranking import Ranking
+from ..scales import scale_of
 from .strata import Seeds, score_rows, strata_rows, support
 from .testset import Families, Incomplete, Part, TestSet, count_strata
 
@@ -78,11 +79,7 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
     if not scored.all():
         reason = f"no score for {(~scored).sum()} of {len(scored)} test alerts: judged on the others, not compared"
         result.problems.append((entrant.cell, reason))
-    for metric in METRICS:
-        values = [run.values[metric] for run in judged.values()]
-        empty = np.full(len(tests.classes), np.nan)
-        rows = [run.influence.get(metric, empty) for run in judged.values()]
-        result.groups[metric] = group(values, rows, tests.classes, support(metric, tests.classes), entrant.fixed)
+    result.groups = _groups(judged, _judged_classes(tests, scored), entrant.fixed)
     if scored.all():
         result.policies = policy_rows(entrant, [test for _, test in scores.values()], tests, options)
     result.calibration = calibration_rows(entrant, [test for _, test in scores.values()], tests.test, options.bins)
@@ -92,6 +89,23 @@ def evaluate(entrant: Entrant, tests: TestSet, options: Options) -> CellResult:
         result.strata = strata_rows(key, seeds, tests, options.bins, options.level)
         result.magnitude_scores = score_rows(key, seeds, tests)
     return result
+
+
+def _judged_classes(tests: TestSet, scored: np.ndarray) -> np.ndarray:
+    """Label of each test source; -1 where none of its alerts has a score."""
+    known = np.bincount(tests.test.source[scored], minlength=len(tests.classes)) > 0
+    return np.where(known, tests.classes, -1)
+
+
+def _groups(judged: Mapping[int, _Judged], classes: np.ndarray, fixed: bool) -> dict[str, Group]:
+    """A group of every metric."""
+    known, empty = classes[classes >= 0] > 0, np.full(len(classes), np.nan)
+    found = {}
+    for metric in METRICS:
+        values = [run.values[metric] for run in judged.values()]
+        rows = [run.influence.get(metric, empty) for run in judged.values()]
+        found[metric] = group(values, rows, classes, support(metric, known), fixed, tuple(judged))
+    return found
 
 
 def _scores(entrant: Entrant, tests: TestSet, result: CellResult):
@@ -179,19 +193,18 @@ def policy_rows(entrant: Entrant, scores: Sequence[np.ndarray], tests: TestSet, 
     """Rows of policies.csv of one cell and fraction."""
     alerts = tests.test.timeline
     strata = [("all", np.arange(len(tests.classes))), *magnitude_bins(alerts, options.policy_edges)]
-    members = [sources for _, sources in strata]
+    members = [sources[alerts.eligible[sources]] for _, sources in strata]
     rows = []
     for policy in options.policies:
         outcomes = [apply_policy(alerts, score, policy) for score in scores]
         found = [figures(outcome, members) for outcome in outcomes]
         waited = [delays(outcome, members) for outcome in outcomes]
-        for position, (stratum, sources) in enumerate(strata):
+        for position, ((stratum, _), sources) in enumerate(zip(strata, members, strict=True)):
             key, judged = (entrant.cell, entrant.fraction, policy.name, stratum), (options.level, entrant.fixed)
-            counted = int(outcomes[0].counts[sources].sum())
             for name in found[0]:
                 parts = [run[name][position] for run in found]
                 interval = _policy_interval(parts, name, tests.classes[sources], *judged)
-                rows.append(_policy_row((*key, name), interval, options.level, counted))
+                rows.append(_policy_row((*key, name), interval, options.level, len(sources)))
             for name in waited[0]:
                 median = mean_of_medians([run[name][position] for run in waited], *judged)
                 rows.append(_policy_row((*key, name), median, options.level, median.support))

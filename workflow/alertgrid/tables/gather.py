@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..comparison import Group, Interval, contrast, scale_of
+from ..comparison import Group, Interval, contrast
 from ..encoders import named_size
 from ..multiplicity import corrected
 from ..multiplier import Multiplier, data_multiplier
+from ..scales import scale_of
 from .evaluate import CellResult
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")

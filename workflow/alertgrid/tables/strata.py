@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..comparison import contrast, group, scale_of
+from ..comparison import contrast, group
 from ..metrics import METRICS, influences
+from ..scales import scale_of
 from .testset import Part, TestSet
 
 QUANTILES = (0.16, 0.5, 0.84)
