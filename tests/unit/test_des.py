@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from alertgrid import figures
 from alertgrid.columns import CATALOGUE_COLUMNS, METADATA_COLUMNS
-from alertgrid.dataset import read_catalogue, write_dataset
+from alertgrid.dataset import read_catalogue, write_catalogue, write_dataset
 from alertgrid.errors import StudyError
+from alertgrid.grid import expand_grid
 from alertgrid.sources import des
+from alertgrid.splits import assign_splits
+from alertgrid.tables import write_tables
+from toy_training import run_toy
 
 
 def write(folder, count=5, **arrays):
@@ -20,6 +26,14 @@ def write(folder, count=5, **arrays):
     } | arrays
     np.savez(folder / "des.npz", **arrays)
     return str(folder / "des.npz"), arrays
+
+
+def store(file, folder):
+    """The dataset and the catalogue with splits."""
+    dataset, catalogue = folder / "dataset.h5", folder / "catalogue.h5"
+    write_dataset(dataset, folder / "refused.csv", des.read(file=file), source="des")
+    write_catalogue(catalogue, assign_splits(read_catalogue(dataset), policy="redraw", shares=(0.6, 0.2, 0.2)))
+    return dataset, catalogue
 
 
 def test_stamps_are_reordered_normalised_and_padded(tmp_path, monkeypatch):
@@ -40,11 +54,33 @@ def test_stamps_are_reordered_normalised_and_padded(tmp_path, monkeypatch):
     assert des.inputs(file=file)[0].name == "des.npz"
 
 
+@pytest.mark.slow
+def test_a_study_of_stamps_alone_goes_from_alerts_to_figures(tmp_path):
+    rng, artifact = np.random.default_rng(0), np.arange(120) % 2
+    triplets = rng.integers(90, 140, (120, 51, 51, 3)).astype(np.uint8)
+    triplets[artifact == 0, 23:28, 23:28, 2] = 250
+    file, _ = write(tmp_path, triplets=triplets, artifact=artifact)
+    files = store(file, tmp_path)
+    grid = expand_grid(
+        architectures=["btsbot_cnn"], pretraining=["none"], inputs=["image"], fractions=[1.0], seeds=[0, 1]
+    )
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    for run, seed in zip(grid["run"], grid["seed"], strict=True):
+        run_toy(files, tmp_path / "work" / str(seed), seed=int(seed))
+        shutil.copytree(tmp_path / "work" / str(seed) / "out", tmp_path / "runs" / run)
+    places = {"catalogue": files[1], "grid": tmp_path / "grid.csv", "runs": tmp_path / "runs"}
+    tables = write_tables(**places, output=tmp_path / "tables", dataset=files[0], refused=tmp_path / "refused.csv")
+    assert tables["missing"].empty
+    assert tables["performance"].query("metric == 'roc_auc'")["estimate"].between(0, 1).all()
+    captions = figures.write_figures(tmp_path / "tables", tmp_path / "figures", catalogue=files[1])
+    assert {"performance", "dataset_counts"} <= set(captions["figures"])
+    assert captions["skipped"]["dataset_magnitudes"] == "no alert has a magnitude"
+
+
 def test_figures_that_need_magnitudes_are_skipped_with_a_reason(tmp_path):
     file, _ = write(tmp_path, 40)
-    write_dataset(tmp_path / "d.h5", tmp_path / "refused.csv", des.read(file=file), source="des")
     (tmp_path / "tables").mkdir()
-    captions = figures.write_figures(tmp_path / "tables", tmp_path / "figures", catalogue=tmp_path / "d.h5")
+    captions = figures.write_figures(tmp_path / "tables", tmp_path / "figures", catalogue=store(file, tmp_path)[1])
     assert captions["skipped"]["dataset_magnitudes"] == "no alert has a magnitude"
     assert "dataset_counts" in captions["figures"]
 
