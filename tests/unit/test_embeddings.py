@@ -34,13 +34,13 @@ def data(tmp_path_factory):
     return load_data(*write_toy(tmp_path_factory.mktemp("toy")), device="cpu")
 
 
-def embed(data, folder, room=1000, name="train"):
+def embed(data, folder, room=1000, precision="fp32"):
     """Feed of 37 alerts in eight views, embedded 16 at a time; the embedder."""
     model = Branches()
     model.room = room
     embedder = Embedder(model, data, Checkpoints(folder, "x"), batch=16)
     labels = np.zeros(len(data.catalogue), np.float32)
-    return embedder.split(name, ROWS, labels, all_views=True, precision="fp32"), embedder
+    return embedder.split("train", ROWS, labels, all_views=True, precision=precision), embedder
 
 
 def same(first, second):
@@ -69,6 +69,23 @@ def test_what_is_done_before_memory_runs_out_is_not_done_again(data, tmp_path, m
     monkeypatch.setattr(Branches, "embeddings", full_at_the_third)
     embed(data, tmp_path)
     assert seen[:7] == [16, 16, 5, 5, 8, 8, 8]
+
+
+def test_views_that_were_kept_in_another_precision_are_made_again(data, tmp_path, monkeypatch):
+    seen, plain = [], Branches.embeddings
+
+    def embeddings(branches, stamps, metadata):
+        seen.append(len(stamps))
+        return plain(branches, stamps, metadata)
+
+    monkeypatch.setattr(Branches, "embeddings", embeddings)
+    monkeypatch.setattr("alertgrid.training.fusion.WORTH_SECONDS", 0.0)
+    counts = []
+    for precision in ("bf16", "bf16", "fp32", "fp32"):
+        embed(data, tmp_path, precision=precision)
+        counts.append(sum(seen))
+        seen.clear()
+    assert counts == [8 * len(ROWS), 0, 8 * len(ROWS), 0]
 
 
 def test_what_fits_no_memory_lies_in_a_file_with_the_same_bits(data, tmp_path, monkeypatch, capsys):

@@ -190,6 +190,17 @@ def test_what_is_asked_of_a_resumed_run_holds_unless_memory_ran_out_for_it(tmp_p
     assert resumed.learner.micro_batch == used
 
 
+def test_another_precision_after_a_stop_is_said_and_kept_in_mind(tmp_path, capsys):
+    training(tmp_path).save()
+    training(tmp_path).save()
+    assert "goes on in" not in capsys.readouterr().err
+    training(tmp_path, toy_learner(precision="bf16")).save()
+    assert "training: goes on in bf16 on cpu, after fp32 on another machine" in capsys.readouterr().err
+    state = training(tmp_path, toy_learner(precision="bf16")).state
+    assert (state.precision, state.precision_changed) == ("bf16", True)
+    assert "goes on in" not in capsys.readouterr().err
+
+
 def test_sigterm_saves_and_leaves(tmp_path, monkeypatch):
     with Watch() as watch:
         loop = training(tmp_path, watch=watch)

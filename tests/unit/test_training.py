@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from alertgrid.dataset import read_catalogue
+from alertgrid.errors import Interrupted
 from alertgrid.files import read_json
 from alertgrid.predictions import read_predictions
 from alertgrid.training import Recipe, RunSpec, open_data, records, train_run
@@ -90,6 +91,17 @@ def test_runs_may_share_the_data(files, tmp_path):
         alone = {"inputs": spec.inputs, "architecture": spec.architecture, "fraction": spec.fraction}
         run_toy(files, tmp_path / f"alone{number}", recipe={"epochs": 1}, **alone)
         same_run(folder / "out", tmp_path / f"alone{number}" / "out")
+
+
+def test_a_run_that_goes_on_in_another_precision_records_it(files, tmp_path, monkeypatch):
+    options = {"inputs": "metadata", "architecture": "metadata_net", "recipe": {"checkpoint_minutes": 0.0}}
+    with pytest.raises(Interrupted):
+        run_toy(files, tmp_path, deadline=1.0, **options)
+    monkeypatch.setattr("alertgrid.training.setup.choose_precision", lambda *given: "bf16")  # as another GPU has it
+    record = run_toy(files, tmp_path, **options)
+    assert (record["resumed"], record["precision"], record["precision_changed"]) == (1, "bf16", True)
+    whole = run_toy(files, tmp_path / "whole", **options)
+    assert (whole["precision"], whole["precision_changed"]) == ("bf16", False)
 
 
 def test_permuted_run_trains_on_other_labels(files, tmp_path):

@@ -9,7 +9,7 @@ from .studies import Judged
 KEYS = ["cell", "fraction", "seed"]
 # Columns of the flattened run records that say how a run was made; the others are what came out of it.
 PREFIXES = ("settings.", "versions.", "initial_weights.", "input_hashes.", "model_hashes.", "hardware.")
-PLAIN = ("git_revision", "revision", "device", "precision", "threads", "draw", "micro_batch")
+PLAIN = ("git_revision", "revision", "device", "precision", "precision_changed", "threads", "draw", "micro_batch")
 
 
 def changes(before: Judged, after: Judged) -> pd.DataFrame:

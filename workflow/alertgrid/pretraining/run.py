@@ -232,6 +232,7 @@ class _Plan:
             "device": str(learner.device),
             "hardware": hardware(learner.device),
             "precision": learner.precision,
+            "precision_changed": state.precision_changed,
             "versions": versions(),
             "git_revision": git_revision(),
             "input_hashes": self.corpus.hashes,

@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "device": ("", "cpu or cuda with its number"),
     "devices": ("", "devices that shared the run"),
     "precision": ("", "arithmetic of the network: fp32 or bf16"),
+    "precision_changed": ("", "whether it was another one before the run went on, on another kind of machine"),
     "threads": ("", "threads of the CPU"),
     "git_revision": ("", "commit of the code; + where files differed from it"),
     "resumed": ("", "how often the run went on from a checkpoint"),

@@ -140,7 +140,9 @@ class Embedder:
         self, name: str, source: Feed, view: int, precision: str, progress: Progress
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Both embeddings of one view, from where an earlier session has left it."""
-        part = self.keeper.get(name) or {"done": 0, "seconds": 0.0, "tables": []}
+        part = self.keeper.get(name) or {"seconds": 0.0}
+        if part.get("precision") != precision:  # there is none, or it was begun on another kind of machine
+            part |= {"precision": precision, "done": 0, "tables": []}
         self.seconds += part["seconds"]
         progress.total -= part["done"]
         if part["done"] < len(source):

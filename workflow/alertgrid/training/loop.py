@@ -67,7 +67,7 @@ class Training:
         self.learner, self.train, self.val, self.recipe, self.seed = learner, train, val, recipe, seed
         self.checkpoints, self.watch, self.name, self.after_epoch = checkpoints, watch, name, after_epoch
         self.steps = steps_per_epoch(len(train), recipe.batch_size, recipe.drop_last)
-        self.state = State(micro_batch=recipe.micro_batch, seconds=spent)
+        self.state = State(micro_batch=recipe.micro_batch, precision=learner.precision, seconds=spent)
         self.losses = torch.zeros(self.steps, device=learner.device)
         self.best: dict[str, torch.Tensor] = {}
         began = time.monotonic() if began is None else began
@@ -261,6 +261,19 @@ class Training:
             file=sys.stderr,
             flush=True,
         )
+        self._note_precision()
+
+    def _note_precision(self) -> None:
+        """Say so when the training goes on in another arithmetic than before."""
+        before, now = self.state.precision, self.learner.precision
+        if before != now:
+            self.state.precision, self.state.precision_changed = now, True
+            print(
+                f"{self.name}: goes on in {now} on {self.learner.device}, after {before} on another machine; set "
+                "training.precision where all runs must have the same",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _interrupt(self, reason: str) -> None:
         done = f"epoch {self.state.epoch + 1}, step {self.state.position} of {self.steps}"

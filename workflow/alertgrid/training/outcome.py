@@ -81,6 +81,7 @@ def _record(plan: Plan, result: Result, val_auc: float) -> dict[str, Any]:
         "devices": learner.processes,
         "hardware": records.hardware(device),
         "precision": learner.precision,
+        "precision_changed": state.precision_changed,
         "threads": torch.get_num_threads(),
         "settings": {
             "training": plan.recipe.settings(),

@@ -22,6 +22,8 @@ class State:
         Spent so far in all sessions: set-up, training, and at last the scores.
     epoch_seconds : float
         Spent so far in the current epoch.
+    precision, precision_changed : str, bool
+        Arithmetic while training; whether it was another one before: "auto" may mean another on another machine.
     finished : bool
         Training is over; predictions may still be missing.
     """
@@ -34,5 +36,7 @@ class State:
     epoch_seconds: float = 0.0
     resumed: int = 0
     micro_batch: int = 0
+    precision: str = ""
+    precision_changed: bool = False
     finished: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
