@@ -92,12 +92,17 @@ def test_broken_data_stop_the_study_with_file_and_row_before_anything_is_trained
 
 def test_scores_of_others_that_are_words_stop_the_study_before_anything_is_trained(fresh, tmp_path):
     write_published(tmp_path / "alerts")
-    use_folder(fresh, f"{tmp_path / 'alerts'}\n      keep_columns: [isdiffpos]")
+    use_folder(fresh, f"{tmp_path / 'alerts'}\n      keep_columns: [isdiffpos, sky]")
     fresh.edit("config.yaml", "report: {}", "report: {external: [isdiffpos]}")
     result = fresh.snakemake("results/toy/catalogue.h5", seconds=90)
     assert result.returncode != 0
     assert re.search(r"report\.external: isdiffpos of candid \d+ is 't'", result.stdout + result.stderr)
     assert not (fresh.folder / "results/toy/catalogue.h5").exists()
+    fresh.edit("config.yaml", "external: [isdiffpos]", "external: [sky]")
+    result = fresh.snakemake("results/toy/catalogue.h5", seconds=90)
+    assert result.returncode == 0, result.stdout + result.stderr
+    fresh.edit("config.yaml", "external: [sky]", "external: []")
+    assert fresh.planned("--", "results/toy/catalogue.h5") == {}
 
 
 def test_a_second_controller_and_a_study_above_its_budget_do_not_start(fresh):
