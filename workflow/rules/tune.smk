@@ -1,5 +1,11 @@
 # The search of settings: one job a cell, which hands its trials to Slurm as one array or trains a few at a time itself.
 
+TUNE = (
+    "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
+    " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"
+    " --search {params.search} --output {params.folder} --machine {resources.machine} > {log} 2>&1"
+)
+
 
 rule tune:
     """Search the settings of one cell; journal and trials are no outputs, so a search that was stopped goes on."""
@@ -25,6 +31,4 @@ rule tune:
         folder=subpath(output[0], parent=True),
         code=TUNE_CODE,
     shell:
-        "exec python -m alertgrid tune --dataset {input.dataset} --catalogue {input.catalogue} {params.options}"
-        " --trial {params.trial:q} --cores {threads} --training {params.training:q} --models {params.models:q}"
-        " --search {params.search} --output {params.folder} --machine {resources.machine} > {log} 2>&1"
+        TUNE
