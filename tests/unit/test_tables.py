@@ -9,7 +9,6 @@ import pytest
 from alertgrid.dataset import read_catalogue
 from alertgrid.predictions import read_predictions
 from alertgrid.tables import SCHEMAS, write, write_tables
-from alertgrid.tables import latex as latex_tables
 from generated_study import OPTIONS, inputs, make_study
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -223,30 +222,3 @@ def test_two_processes_give_the_same_tables(study, tables, tmp_path, monkeypatch
     found = write_tables(**inputs(study), output=tmp_path, workers=2, **OPTIONS)
     for name, frame in tables.items():
         pd.testing.assert_frame_equal(found[name], frame)
-
-
-def test_latex_tables(study, tables):
-    text = (study / "tables" / "latex" / "performance.tex").read_text()
-    assert r"btsbot\_cnn-none-image" in text
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
-    assert "95 \\%" in text
-    assert (study / "tables" / "latex" / "differences.tex").exists()
-    assert (study / "tables" / "latex" / "policies.tex").exists()
-    for name in ("performance", "differences", "policies"):
-        caption = (study / "tables" / "latex" / f"{name}.tex").read_text().split("\n")[1]
-        assert all(word in caption for word in ("95 \\%", "seeds", "sources", "Method: cluster bootstrap")), name
-    assert latex_tables.with_interval(0.91234, 0.9, 0.93) == r"$0.912\,[0.900, 0.930]$"
-    assert latex_tables.with_interval(np.nan, 0, 1) == "--"
-    assert latex_tables.with_interval(0.5, np.nan, 1) == "0.500"
-
-
-def test_a_cell_whose_metric_lacks_a_seed_keeps_one_row_in_latex(tables):
-    table = tables["performance"].query("metric in ['roc_auc', 'mcc'] and fraction == 1").copy()
-    first = table["cell"].iloc[0]
-    lacking = (table["metric"] == "mcc") & (table["cell"] == first)
-    assert table.loc[lacking, "n_seeds"].item() == 2
-    table.loc[lacking, "n_seeds"] = 1
-    text = latex_tables._performance(table.drop(table.index[-1]))
-    assert text.count(latex_tables.escape(first) + " &") == 1
-    assert " nan" not in text
-    assert r"-- \\" in text

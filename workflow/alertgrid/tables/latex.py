@@ -1,8 +1,8 @@
-"""The main tables as LaTeX, ready for `booktabs`."""
+"""The main tables as LaTeX: one `longtable` each with the rules of booktabs, on pages in landscape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,23 @@ from ..files import write_text
 SHOWN = ("roc_auc", "average_precision", "f1", "mcc", "brier")
 FIGURES = ("completeness", "purity", "f1")
 MISSING = "--"
-_SPECIAL = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#"}
+# A table of all cells is too wide for a page upright, and one of all differences is longer than a page.
+PREAMBLE = """% Needs \\usepackage[margin=2cm]{geometry}
+% and \\usepackage{booktabs,longtable,pdflscape}
+% In a document of two columns: \\onecolumn before, \\twocolumn behind.
+"""
+_LAYOUT = "\\footnotesize\n\\setlength{\\tabcolsep}{4pt}\n\\setlength{\\LTcapwidth}{\\linewidth}\n"
+_SPECIAL = str.maketrans(
+    {letter: f"\\{letter}" for letter in "_%&#{}$"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    # Without the font encoding T1 these print as other letters.
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+)
 
 
-def escape(text: str) -> str:
+def escape(text: object) -> str:
     """Text as LaTeX prints it."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in str(text))
+    return str(text).translate(_SPECIAL)
 
 
 def with_interval(estimate: float, low: float, high: float) -> str:
@@ -32,24 +43,31 @@ def with_interval(estimate: float, low: float, high: float) -> str:
     return f"${estimate:.{digits}f}\\,[{low:.{digits}f}, {high:.{digits}f}]$"
 
 
+def with_power(value: float) -> str:
+    """A number of two digits, small ones with a power of ten."""
+    if not np.isfinite(value):
+        return MISSING
+    mantissa, _, power = f"{value:.2g}".partition("e")
+    return f"${mantissa}\\times10^{{{int(power)}}}$" if power else mantissa
+
+
 def wide(frame: pd.DataFrame, index: Sequence[str], columns: str, value: str = "estimate") -> pd.DataFrame:
-    """One column per value of `columns`, entries with their intervals."""
+    """One column per value of `columns`, entries with their intervals; `fraction` is in the index."""
     entries = [with_interval(*row) for row in frame[[value, "low", "high"]].to_numpy(float)]
     table = frame[[*index, columns]].assign(entry=entries)
     table = table.pivot_table(index=list(index), columns=columns, values="entry", aggfunc="first", sort=False)
-    return table.fillna(MISSING).reset_index()
+    table = table.fillna(MISSING).reset_index()
+    return table.assign(fraction=table["fraction"].map("{:g}".format))
 
 
-def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
-    """A `table` environment with booktabs rules."""
-    lines = [" & ".join(escape(name).replace(r"\_", " ") for name in frame) + r" \\", r"\midrule"]
-    for row in frame.itertuples(index=False):
-        cells = [entry if isinstance(entry, str) and entry.startswith("$") else escape(entry) for entry in row]
-        lines.append(" & ".join(cells) + r" \\")
-    body = "\n".join(lines)
-    head = f"\\begin{{table}}\n\\caption{{{escape(caption)}}}\n\\label{{{label}}}\n"
-    form = f"\\begin{{tabular}}{{{'l' * frame.shape[1]}}}\n\\toprule\n"
-    return f"{head}{form}{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+def latex(frame: pd.DataFrame, caption: str, label: str, ready: Collection[str] = ()) -> str:
+    """A table that may go over pages; entries are escaped but those of the columns `ready`."""
+    made = frame.assign(**{name: frame[name].map(escape) for name in frame if name not in ready})
+    made.columns = [escape(name.replace("_", " ")) for name in frame]
+    said, layout = escape(caption), "l" * frame.shape[1]
+    text = made.to_latex(index=False, longtable=True, caption=said, label=label, column_format=layout)
+    text = text.replace(f"\\caption[]{{{said}}}", r"\caption[]{Continued.}")
+    return f"{PREAMBLE}\\begin{{landscape}}\n{_LAYOUT}{text}\\end{{landscape}}\n"
 
 
 def write_latex(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
@@ -80,19 +98,20 @@ def _performance(frame: pd.DataFrame) -> str:
         f"Mean over seeds and {_level(frame)} interval over seeds and test sources: up to {kept['n_seeds'].max()} "
         f"seeds, {frame['n_alerts'].max()} test alerts of {frame['n_sources'].max()} sources. {_method(kept)}"
     )
-    return latex(wide(kept, ["cell", "fraction"], "metric"), caption, "tab:performance")
+    return latex(wide(kept, ["cell", "fraction"], "metric"), caption, "tab:performance", SHOWN)
 
 
 def _differences(frame: pd.DataFrame) -> str:
     """Differences with Holm's p, one row each."""
     table = frame[["kind", "cell", "reference", "fraction", "metric"]].copy()
     table["difference"] = [with_interval(*row) for row in frame[["difference", "low", "high"]].to_numpy(float)]
-    table["p (Holm)"] = [f"{p:.2g}" if np.isfinite(p) else MISSING for p in frame["p_holm"]]
+    table["p (Holm)"] = frame["p_holm"].map(with_power)
     caption = (
         f"Differences on the same test sources with {_level(frame)} intervals; p after Holm's correction: "
         f"up to {frame['n_seeds'].max()} seeds, up to {frame['n_sources'].max()} sources. {_method(frame)}"
     )
-    return latex(table, caption, "tab:differences")
+    table["fraction"] = table["fraction"].map("{:g}".format)
+    return latex(table, caption, "tab:differences", ["difference", "p (Holm)"])
 
 
 def _policies(frame: pd.DataFrame) -> str:
@@ -102,4 +121,4 @@ def _policies(frame: pd.DataFrame) -> str:
         f"Source-level figures under each policy with {_level(frame)} intervals: up to {kept['n_seeds'].max()} seeds, "
         f"up to {kept['n_sources'].max()} test sources. {_method(kept)}"
     )
-    return latex(wide(kept, ["cell", "fraction", "policy"], "metric"), caption, "tab:policies")
+    return latex(wide(kept, ["cell", "fraction", "policy"], "metric"), caption, "tab:policies", FIGURES)
