@@ -80,7 +80,7 @@ def test_a_study_that_agrees_with_every_claim():
     assert row(table, "2", "imagenet")["estimate"] == pytest.approx(0.02)
     assert row(table, "2", "none")["estimate"] == pytest.approx(0.03)
     assert row(table, "4", "galaxyzoo")["estimate"] == pytest.approx(0.08)
-    assert "reached 3.0 (up to 5.2)" in row(table, "4", "galaxyzoo")["reason"]
+    assert "-image-all 3.0 (up to 5.2)" in row(table, "4", "galaxyzoo")["reason"]
     assert row(table, "5")["estimate"] == pytest.approx(0.03)
     assert row(table, "6")["estimate"] == pytest.approx(0.1 - 0.03)
     assert (table["low"] <= table["estimate"]).all()

@@ -256,5 +256,5 @@ def test_lower_bounds_of_the_multiplier_say_their_number():
     assert high >= 4
     arrows = {line.get_marker(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() in ("<", ">")}
     assert arrows == {">": [[high, 0]], "<": [[low, 1]]}
-    assert "An arrow to the left: the interval holds that no training fraction" in drawing.caption
+    assert "An arrow to the left: the interval includes that no fraction measured" in drawing.caption
     assert "Rows without a line have no interval" in drawing.caption

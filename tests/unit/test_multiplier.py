@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from alertgrid.comparison import group, t_quantile
-from alertgrid.multiplier import crossing, data_multiplier, ends_in_words
+from alertgrid.multiplier import crossing, data_multiplier, in_words
 
 SIMULATED_LOGS = np.log([100.0, 300.0, 1000.0])
 
@@ -74,8 +74,17 @@ def test_crossing_takes_the_first():
 
 
 def test_open_ends_in_words():
-    said = [ends_in_words(*ends) for ends in ((0.8, 2.4), (0, 2.4), (0.8, np.inf), (0, np.inf), (np.nan, np.nan))]
-    assert said == ["0.8 to 2.4", "up to 2.4", "0.8 or more", "not bounded", ""]
+    ends = ((0.8, 2.4), (0, 2.4), (0.8, np.inf), (0, np.inf), (np.nan, np.nan))
+    said = [in_words("reached", 1.23, *pair) for pair in ends]
+    assert said == [
+        "1.2 (0.8 to 2.4)",
+        "1.2 (up to 2.4)",
+        "1.2 (0.8 or more)",
+        "1.2 (not bounded)",
+        "1.2 (no interval)",
+    ]
+    assert in_words("at least", 3.9, 0.8, np.inf) == "at least 3.9 (0.8 or more)"
+    assert in_words("not reached", np.nan, 0, 0.9) == "not reached (up to 0.9)"
 
 
 def drawn(rng, truth, seeds, shared):

@@ -277,11 +277,11 @@ def test_open_ends_of_a_multiplier_are_words_with_a_note():
     ).assign(reference="a-none-c", metric="roc_auc", level=0.95, method="by test")
     made = efficiency.multiplier({"multiplier": table})
     place = [column.head for column in made.columns].index("times fewer sources (interval)")
-    assert [row[place].text for row in made.rows] == ["1.2 (up to 2.4)", "3.9 (0.8 or more)"]
+    assert [row[place].text for row in made.rows] == ["1.2 (up to 2.4)", "at least 3.9 (0.8 or more)"]
     assert made.note.startswith("Intervals: 95 %; by test. ")
-    assert "that no training fraction measured matches" in made.note
+    assert "that no fraction measured matches" in made.note
     closed = efficiency.multiplier({"multiplier": table.assign(low=0.9, high=2.4)})
     assert closed.note == "Intervals: 95 %; by test."
     alone = efficiency.multiplier({"multiplier": table.assign(low=np.nan, high=np.nan, method="none: one seed")})
-    assert [row[place].text for row in alone.rows] == ["1.2", "3.9"]
+    assert [row[place].text for row in alone.rows] == ["1.2 (no interval)", "at least 3.9 (no interval)"]
     assert alone.note == "No interval: one seed."

@@ -91,7 +91,7 @@ def _ends(
     x = np.interp(positions, np.arange(len(logs)), logs)
     # From the left until the gap may be zero, and from the right until it may be zero.
     early, late = min(crossing(x, highs), logs[-1]), max(-crossing(-x[::-1], -lows[::-1]), logs[0])
-    method = f"places of the curve where the difference to the reference holds zero (Fieller 1954): {gaps[0].method}"
+    method = f"training sources at which the difference is not told from zero (Fieller 1954); {gaps[0].method}"
     return float(np.exp(full - late)), float(np.exp(full - early)), method
 
 
@@ -125,18 +125,25 @@ def crossing(x: np.ndarray, gap: np.ndarray) -> float:
     return float(x[first - 1] + share * (x[first] - x[first - 1]))
 
 
-def ends_in_words(low: float, high: float, digits: int = 1) -> str:
-    """An interval of the multiplier, its open ends in words; empty where there is none."""
+def in_words(status: str, multiplier: float, low: float, high: float) -> str:
+    """A multiplier with its interval, "1.2 (up to 2.4)" or "at least 3.9 (no interval)"."""
+    value = f"{multiplier:.1f}" if np.isfinite(multiplier) else ""
+    said = value if status == "reached" else f"{status} {value}".strip()
+    return f"{said} ({_ends_in_words(low, high)})"
+
+
+def _ends_in_words(low: float, high: float) -> str:
+    """An interval of the multiplier, its open ends in words."""
     if np.isnan(low) or np.isnan(high):
-        return ""
+        return "no interval"
     if low > 0 and np.isfinite(high):
-        return f"{low:.{digits}f} to {high:.{digits}f}"
+        return f"{low:.1f} to {high:.1f}"
     if low > 0:
-        return f"{low:.{digits}f} or more"
-    return f"up to {high:.{digits}f}" if np.isfinite(high) else "not bounded"
+        return f"{low:.1f} or more"
+    return f"up to {high:.1f}" if np.isfinite(high) else "not bounded"
 
 
 OPEN_ENDS = (
-    '"Up to" a factor: that no training fraction measured matches the reference lies within the interval; a factor "or '
-    'more": that fewer sources than those of the smallest fraction do; not bounded: both.'
+    'An interval "up to" a factor includes that no fraction measured matches the reference; one of a factor "or more", '
+    "that less than the smallest fraction does; one that is not bounded, both."
 )

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..comparison import Group, contrast
 from ..medians import coverage
-from ..multiplier import ends_in_words
+from ..multiplier import in_words
 from ..timing.results import beside_custom
 from .rules import Rules, verdict
 
@@ -184,10 +184,7 @@ def _multiplier_note(multipliers: pd.DataFrame, cells: Sequence[str], metric: st
     if multipliers.empty:
         return ""
     rows = multipliers[multipliers["cell"].isin(cells) & (multipliers["metric"] == metric)]
-    words = []
-    for row in rows.itertuples():
-        value = f" {row.multiplier:.1f}" if np.isfinite(row.multiplier) else ""
-        words.append(f"{row.cell} {row.status}{value} ({ends_in_words(row.low, row.high) or 'no interval'})")
+    words = [f"{row.cell} {in_words(row.status, row.multiplier, row.low, row.high)}" for row in rows.itertuples()]
     return f"; data multipliers: {', '.join(words)}" if words else ""
 
 

@@ -143,8 +143,8 @@ def multiplier(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> It
         )
         if ((rows["low"] == 0) | np.isinf(rows["high"])).any():
             caption += (
-                " An arrow to the left: the interval holds that no training fraction measured matches; to the right: "
-                "that fewer sources than those of the smallest fraction do."
+                " An arrow to the left: the interval includes that no fraction measured matches the reference; to the "
+                "right: that less than the smallest fraction does."
             )
         if rows["low"].isna().any():
             caption += " Rows without a line have no interval; the table says why."

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ..figures.words import choose_metrics, metric_title
-from ..multiplier import OPEN_ENDS, ends_in_words
-from .views import SAMPLE, Cell, Column, View, bounds, levels, number, plain, sort_key, text, view
+from ..multiplier import OPEN_ENDS, in_words
+from .views import SAMPLE, Cell, Column, View, bounds, levels, plain, sort_key, text, view
 
+_FACTOR = ("status", "multiplier", "low", "high")
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -34,9 +35,8 @@ def multiplier(tables: Tables) -> View | None:
         return None
     table = table.assign(metric=table["metric"].map(metric_title))
     columns = [
-        text("cell", "cell"), text("against", "reference"), text("metric", "metric"), text("status", "status"),
-        Column("times fewer sources (interval)", _factor, ("multiplier", "low", "high")),
-        plain("fractions", "n_fractions"), *SAMPLE[:2],
+        text("cell", "cell"), text("metric", "metric"), Column("times fewer sources (interval)", _factor, _FACTOR),
+        text("against", "reference"), plain("fractions", "n_fractions"), *SAMPLE[:2],
     ]  # fmt: skip
     is_open = (table["low"] == 0) | np.isinf(table["high"])
     note = f"{levels(table)} {OPEN_ENDS if is_open.any() else ''}".strip()
@@ -45,5 +45,4 @@ def multiplier(tables: Tables) -> View | None:
 
 def _factor(row: Mapping) -> Cell:
     """A multiplier with its interval, open ends in words."""
-    said = ends_in_words(row["low"], row["high"])
-    return Cell(f"{number(row['multiplier'], 1)} {f'({said})' if said else ''}".strip(), sort_key(row["multiplier"]))
+    return Cell(in_words(*(row[name] for name in _FACTOR)), sort_key(row["multiplier"]))
