@@ -202,7 +202,7 @@ def load_coverage():
         "300 objects, 3 seeds alike",
         "300 objects, 5 seeds alike",
         "300 objects, spreads 0.5 and 0.05, 3 seeds",
-        "300 objects, spreads 0.5 and 0.05, 3 seeds alike",
+        "300 objects, 4 and 3 seeds alike, 3 in common",
         "300 objects, mean of 2 pairs alike, 3 seeds",
     ],
 )

@@ -100,6 +100,16 @@ def test_level_decides_what_is_filled_and_a_lower_brier_score_is_better():
     assert bars == {0.06}  # twice what is detectable among so many, not alone
 
 
+def test_differences_of_one_seed_are_neither_filled_nor_tested():
+    table = synthetic_report.differences().assign(p_holm=np.nan, detectable_holm=np.nan, n_seeds=1)
+    drawing = next(differences({"differences": table}, ["roc_auc"]))
+    assert "(0 of 0)" in drawing.caption
+    assert "With one seed, whose spread is not measured, no mark is filled." in drawing.caption
+    axes = drawing.figure.axes[0]
+    assert {line.get_markerfacecolor() for line in axes.lines if line.get_marker() in "os^D"} == {"white"}
+    assert not axes.patches
+
+
 def test_same_tables_same_bytes_and_no_date_in_them(written, tmp_path):
     keep, output, _ = written
     captions = figures.write_figures(keep, tmp_path / "again")

@@ -61,6 +61,19 @@ def test_missing_and_damaged_runs_are_named_and_the_rest_goes_on(copy):
     half = found["performance"].query("cell == 'btsbot_cnn-none-fusion' and fraction == 1")
     assert set(half["n_seeds"]) == {1}
     assert half["method"][half["low"].notna()].str.contains("one seed").all()
+    _compared_at_one_seed(found)
+
+
+def _compared_at_one_seed(found):
+    """What lost a seed is compared at the other, which says nothing about how much seeds matter."""
+    table, cell = found["differences"], "btsbot_cnn-none-fusion"
+    lone = table[(table["cell"] == cell) & (table["fraction"] == 1) & (table["metric"] == "roc_auc")].iloc[0]
+    values = found["metrics"].query("fraction == 1 and seed == 1 and split == 'test' and stratum == 'all'")
+    values = values[values["metric"] == "roc_auc"].set_index("cell")["value"]
+    assert lone["difference"] == pytest.approx(values[cell] - values[lone["reference"]])
+    assert lone["low"] < lone["difference"] < lone["high"]
+    assert lone["n_seeds"] == 1
+    assert lone[["p", "p_holm", "detectable", "detectable_holm"]].isna().all()
 
 
 def test_nothing_finished_still_makes_a_report(copy):

@@ -37,6 +37,15 @@ def test_leaders_are_chosen_by_validation_at_the_largest_fraction():
     assert words.leaders(tables, ["a-b-c", "other_score", "x-b-c", "a-b-d"], 3) == ["a-b-d", "x-b-c", "other_score"]
 
 
+def test_intervals_say_their_commonest_method_and_where_seeds_are_not_in_them():
+    frame = pd.DataFrame({"low": 0.1, "level": 0.95, "method": ["between seeds", "between seeds", "one seed", "x"]})
+    said = words.interval_words(frame)
+    assert said.startswith("95 % intervals (between seeds, or as the table says")
+    assert "one seed, of the test sources alone" in said
+    assert "one seed" not in words.interval_words(frame.drop(index=2))
+    assert words.interval_words(frame.loc[[2]]) == "95 % intervals (one seed)"
+
+
 def test_metrics_fall_back_on_what_the_table_has():
     frame = pd.DataFrame({"metric": ["mcc", "brier", "ece"]})
     assert words.choose_metrics(frame, words.PRIMARY) == ["mcc", "brier"]

@@ -119,14 +119,14 @@ def _panel(axes: Axes, table: pd.DataFrame, names: Sequence[str], fractions: Seq
 def _caption(table: pd.DataFrame) -> str:
     """What a filled mark and a grey bar mean, and n."""
     alpha, kind = _alpha(table), table["kind"].iloc[0]
-    found = int((table["p_holm"] < alpha).sum())
+    found, tested = int((table["p_holm"] < alpha).sum()), int(table["p_holm"].count())
     greater = "the figure was greater afterwards" if kind in _SAMPLES else "the cell named first has the greater figure"
     worse = [metric_label(metric) for metric in dict.fromkeys(table["metric"]) if metric in LOWER_IS_BETTER]
     better = "which is better" + (f" (worse for {', '.join(worse)})" if worse else "")
     return (
         f"{_SAMPLES.get(kind, 'Paired differences on the same test sources')} with {interval_words(table)}: "
         f"{sample_words(table)}. Right of zero, {greater}, {better}. Filled marks: p < {alpha:g} after Holm's "
-        f"correction ({found} of {len(table)}); an interval is that of its own difference alone. Grey bars: true "
+        f"correction ({found} of {tested}); an interval is that of its own difference alone. Grey bars: true "
         "differences too small for this test set to detect at the strictest step of that correction; they may "
         "go on beyond the axis."
         + (" With one seed, whose spread is not measured, no mark is filled." if (table["n_seeds"] < 2).any() else "")

@@ -150,7 +150,10 @@ def interval_words(frame: pd.DataFrame) -> str:
     text = " and ".join(f"{100 * level:g} %" for level in levels)
     text = f"{text} intervals" if text else "intervals"
     if methods:
-        text += f" ({methods[0]}{', or as the table says' if len(methods) > 1 else ''})"
+        rest = ", or as the table says" if len(methods) > 1 else ""
+        if any("one seed" in method for method in methods[1:]) and "one seed" not in methods[0]:
+            rest += "; where there is one seed, of the test sources alone"
+        text += f" ({methods[0]}{rest})"
     return text
 
 
