@@ -214,6 +214,7 @@ RATIOS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 256, 1e4)
 
 SKIES = {
     "300 objects, 3 seeds": Sky(),
+    "300 objects, 1 seed": Sky(seeds=1),
     "300 objects, 2 seeds": Sky(seeds=2),
     "300 objects, 5 seeds": Sky(seeds=5),
     "60 objects, 3 seeds": Sky(sources=60),
@@ -224,6 +225,7 @@ SKIES = {
     "1000 objects, large spread of seeds, 5 seeds": Sky(sources=1000, spread=0.5, seeds=5),
     "300 objects, no spread of seeds, 3 seeds": Sky(spread=0.0),
     "300 objects, 3 seeds alike": Sky(alike=0.9),
+    "300 objects, 1 seed alike": Sky(alike=0.9, seeds=1),
     "300 objects, 2 seeds alike": Sky(alike=0.9, seeds=2),
     "300 objects, 5 seeds alike": Sky(alike=0.9, seeds=5),
     "60 objects, 3 seeds alike": Sky(alike=0.9, sources=60),
