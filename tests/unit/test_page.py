@@ -285,3 +285,10 @@ def test_open_ends_of_a_multiplier_are_words_with_a_note():
     alone = efficiency.multiplier({"multiplier": table.assign(low=np.nan, high=np.nan, method="none: one seed")})
     assert [row[place].text for row in alone.rows] == ["1.2 (no interval)", "at least 3.9 (no interval)"]
     assert alone.note == "No interval: one seed."
+
+
+def test_of_many_methods_the_commonest_are_named():
+    table = pd.DataFrame({"low": 0.1, "level": 0.95, "method": [*"aabbbcccc", "d"]})
+    assert views.levels(table) == "Intervals: 95 %; c; or b; or a; or as the CSV says."
+    assert views.levels(table[:5]) == "Intervals: 95 %; b; or a."
+    assert views.levels(None) == views.levels(table[["low"]]) == ""

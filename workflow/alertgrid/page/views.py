@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 LONG = 25  # rows; a longer table is folded
+_NAMED = 3  # methods of intervals in the note of a table
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def levels(table: pd.DataFrame | None) -> str:
     if table is None or not {"level", "method", "low"} <= set(table):
         return ""
     known = table[table["low"].notna()]
-    kinds = known["method"].dropna().unique()
+    kinds = list(known["method"].value_counts(sort=True).index)
+    kinds = kinds[:_NAMED] + (["as the CSV says"] if len(kinds) > _NAMED else [])
     reasons = {said.removeprefix("none: ") for said in table["method"].dropna() if said.startswith("none: ")}
     said = []
     if len(known):
