@@ -72,6 +72,7 @@ def test_a_study_equals_itself(before, after, tmp_path):
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert "Nothing that the run records hold" in text
     assert "12 identical" in text
+    assert "paired over the same test objects, and over the seeds that both have" in text
 
 
 def test_changed_scores_are_found_and_only_they(before, after, tmp_path):
@@ -141,6 +142,10 @@ def test_what_only_one_has_and_what_else_differs(before, after, tmp_path):
     assert lone.loc[(LOST, 1.0)].tolist() == ["0, 1", "", "before"]
     assert lone.loc[(CNN, 1.0)].tolist() == ["0, 1", "0", ""]
     assert lone.loc[(META, 1.0), "seeds_after"] == "1"
+    common = of(tables["comparison"], CNN)
+    assert common[["n_seeds", "n_seeds_before", "n_seeds_after"]].tolist() == [1, 2, 1]
+    assert common["difference"] == 0  # the seed that both have is the same; the means over seeds are not
+    assert common["before"] != common["after"]
     changes = tables["changes"].set_index("what")
     assert changes.loc["settings.training.batch_size", ["before", "after", "n_runs"]].tolist() == ["64", "128", 4]
     assert changes.loc["settings.training.new", ["before", "after"]].tolist() == ["", "[1, 2]"]

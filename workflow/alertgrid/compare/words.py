@@ -71,10 +71,10 @@ def pairing(reason: str) -> str:
     """How the differences were taken, as a sentence."""
     if reason:
         return (
-            f"Differences are not paired: {reason}. Their intervals take the two test sets as independent, which makes "
-            "them too wide where the sets share objects."
+            f"Differences are not paired over test objects: {reason}. Their intervals take the two test sets as "
+            "independent, which makes them too wide where the sets share objects. Seeds that both have are paired."
         )
-    return "Differences are paired over the same test objects."
+    return "Differences are paired over the same test objects, and over the seeds that both have."
 
 
 def counted(table: pd.DataFrame, metric: str) -> str:
