@@ -19,8 +19,8 @@ def enter_published(project: Project) -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """The toy study, run once to its end."""
-    project = Project(tmp_path_factory.mktemp("toy") / "project")
+    """The toy study, run once to its end, below a folder whose name a shell would part."""
+    project = Project(tmp_path_factory.mktemp("toy") / "it's a project")
     enter_published(project)
     result = project.snakemake()
     project.said = result.stdout + result.stderr
