@@ -291,4 +291,6 @@ def test_of_many_methods_the_commonest_are_named():
     table = pd.DataFrame({"low": 0.1, "level": 0.95, "method": [*"aabbbcccc", "d"]})
     assert views.levels(table) == "Intervals: 95 %; c; or b; or a; or as the CSV says."
     assert views.levels(table[:5]) == "Intervals: 95 %; b; or a."
+    alone = views.levels(table.replace({"method": {"d": "one seed"}}))
+    assert alone.endswith("as the CSV says; where there is one seed, of the test sources alone.")
     assert views.levels(None) == views.levels(table[["low"]]) == ""

@@ -151,10 +151,14 @@ def interval_words(frame: pd.DataFrame) -> str:
     text = f"{text} intervals" if text else "intervals"
     if methods:
         rest = ", or as the table says" if len(methods) > 1 else ""
-        if any("one seed" in method for method in methods[1:]) and "one seed" not in methods[0]:
-            rest += "; where there is one seed, of the test sources alone"
-        text += f" ({methods[0]}{rest})"
+        text += f" ({methods[0]}{rest}{one_seed_words(methods, 1)})"
     return text
+
+
+def one_seed_words(methods: Sequence[str], named: int) -> str:
+    """What must be said of intervals of one seed where the first methods, which are named, are others."""
+    lone = ["one seed" in method for method in methods]
+    return "; where there is one seed, of the test sources alone" if any(lone) and not any(lone[:named]) else ""
 
 
 def sample_words(frame: pd.DataFrame) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..figures.words import one_seed_words
+
 LONG = 25  # rows; a longer table is folded
 _NAMED = 3  # methods of intervals in the note of a table
 
@@ -160,11 +162,12 @@ def levels(table: pd.DataFrame | None) -> str:
         return ""
     known = table[table["low"].notna()]
     kinds = list(known["method"].value_counts(sort=True).index)
+    rest = one_seed_words(kinds, _NAMED)
     kinds = kinds[:_NAMED] + (["as the CSV says"] if len(kinds) > _NAMED else [])
     reasons = {said.removeprefix("none: ") for said in table["method"].dropna() if said.startswith("none: ")}
     said = []
     if len(known):
         shown = " and ".join(f"{100 * level:g} %" for level in sorted(set(known["level"].dropna())))
-        said.append(f"Intervals: {shown}; {'; or '.join(kinds)}.")
+        said.append(f"Intervals: {shown}; {'; or '.join(kinds)}{rest}.")
     said += [f"No interval: {'; or '.join(sorted(reasons))}."] if reasons else []
     return " ".join(said)
