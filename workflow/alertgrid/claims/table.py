@@ -74,10 +74,11 @@ def _judge(
     where = {"supported": "lies above", "contradicted": "lies below", "undecided": "holds"}.get(
         decided, "is missing at"
     )
-    reason = f"the {100 * rules.level:g} % interval {where} {threshold:g}"
+    seen = f"the {100 * rules.level:g} % interval {where} {threshold:g}"
+    reason = f"{seen}; {found.method}"
     if found.one_seed and decided != "not measured":
-        decided, reason = "undecided", f"one seed: the spread between seeds is not measured, and {reason} without it"
-    reason += f"; {found.method}{note}"
+        decided, reason = "undecided", f"one seed: {seen}, but the spread between seeds is not measured"
+    reason += note
     ends = {"estimate": found.estimate, "low": found.low, "high": found.high, "level": rules.level}
     ends |= {"method": found.method, "n_seeds": found.n_seeds, "n_sources": len(terms[0][1].classes)}
     return {"scope": scope, "quantity": quantity, **ends, "verdict": decided, "reason": reason}
