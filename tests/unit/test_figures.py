@@ -134,6 +134,14 @@ def test_missing_and_empty_tables_are_skipped_with_a_reason(tmp_path):
     assert len(captions["skipped"]) == len(figures.FROM_TABLES) + 3
 
 
+def test_policies_that_no_source_can_meet_are_not_drawn(tmp_path):
+    (tmp_path / "tables").mkdir()
+    synthetic_report.policies().assign(estimate=None).to_csv(tmp_path / "tables/policies.csv", index=False)
+    skipped = figures.write_figures(tmp_path / "tables", tmp_path / "figures")["skipped"]
+    for name in ("policy_overall", "policy_magnitude"):
+        assert "completeness is not defined" in skipped[name]
+
+
 def test_a_table_without_its_rows_is_skipped_with_a_reason(tmp_path):
     tables = tmp_path / "tables"
     tables.mkdir()

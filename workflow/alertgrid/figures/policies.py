@@ -36,6 +36,7 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
     table = largest(table[(table["stratum"] == "all") & ~table["cell"].map(is_control)])
     if table.empty:
         raise Skip("table policies.csv has no row for stratum 'all'")
+    _refuse_undefined(table)
     cells = leaders(tables, table["cell"], table["cell"].nunique())
     policies = list(dict.fromkeys(table["policy"]))
     shown = [metric for metric in (*_SHARES, *_DELAYS) if metric in set(table["metric"])]
@@ -44,6 +45,12 @@ def policy_overall(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -
         page, column = (_overall_panels(chosen, cells, policies, narrow) for narrow in (False, True))
         caption = _overall_caption(table[table["estimate"].notna()])
         yield Drawing("policy_overall", page, "Policies over all magnitudes", caption, column)
+
+
+def _refuse_undefined(table: pd.DataFrame) -> None:
+    """Skip a figure that would be empty."""
+    if not table.loc[table["metric"] == "completeness", "estimate"].notna().any():
+        raise Skip("no source of label 1 has as many alerts as a policy asks for, so completeness is not defined")
 
 
 def _overall_panels(
@@ -111,6 +118,7 @@ def policy_magnitude(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str])
     table = largest(table[edges.notna() & table["metric"].isin(_SHARES)])
     if table.empty:
         raise Skip("table policies.csv has no magnitude bins")
+    _refuse_undefined(table)
     table = table.assign(magnitude=[np.mean(edges[i]) for i in table.index])
     cells = leaders(tables, table["cell"], MAX_CELLS)
     policies = list(dict.fromkeys(table["policy"]))
