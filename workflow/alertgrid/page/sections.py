@@ -183,7 +183,7 @@ def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
         "Paired over the same test sources and seed by seed. With one seed there is no p: the interval holds the test "
         "sources alone, not what another seed would change. Detectable: the smallest true difference that this test "
         "set can show, were it the only one tested, and among all rows of its metric at the strictest step of Holm's "
-        "correction. "
+        "correction; above 1 no true difference can be shown (of MCC: above 2). "
     )
     note += levels(table)
     return view("differences", "Paired differences", table, columns, note)
