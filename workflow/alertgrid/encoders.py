@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import StudyError
-from .settings.words import asked_size
+from .settings.words import asked_size, named_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,16 +68,6 @@ _TABLE = (
 )
 USUAL_SIZE = 224  # every timm network of the table takes it
 ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in _TABLE}
-
-
-def named_size(name: str) -> tuple[str, int | None]:
-    """Name of the network and the side in pixels it is asked for, as in `maxvit_tiny@224`; None without one."""
-    plain, at, side = name.partition("@")
-    if at and not side.isdigit():
-        raise StudyError(
-            f"architecture {name!r}", f"{side!r} is no number of pixels", "name@pixels", "correct the name"
-        )
-    return plain, int(side) if at else None
 
 
 def encoder_spec(name: str) -> EncoderSpec:

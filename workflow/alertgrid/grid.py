@@ -16,7 +16,7 @@ import pandas as pd
 from .columns import STAMP_SETS
 from .encoders import ENCODERS
 from .errors import StudyError
-from .settings.words import ALL, PERMUTED, fits, suggestion
+from .settings.words import ALL, PERMUTED, fits, named_size, suggestion
 
 COLUMNS = (
     "run", "cell", "architecture", "pretraining", "inputs", "stamps", "labels", "fraction", "seed", "draw",
@@ -268,7 +268,7 @@ def _seeds(cell, architectures, seeds, seeds_of) -> Sequence[int]:
     """Seeds of a cell; metadata runs exist for every seed that any fusion may ask for."""
 
     def of(network: str) -> Sequence[int]:
-        return seeds_of.get(network, seeds_of.get(network.partition("@")[0], seeds))
+        return seeds_of.get(network, seeds_of.get(named_size(network)[0], seeds))
 
     if cell["inputs"] != "metadata":
         return of(cell["architecture"])

@@ -9,9 +9,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ..encoders import named_size
 from ..errors import StudyError
-from ..settings.words import own_settings
+from ..settings.words import named_size, own_settings
 
 NORMALISATIONS = ("l2", "unit", "imagenet", "sigma3")
 FUSION_MODES = ("clean", "compat")

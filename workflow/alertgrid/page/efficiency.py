@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..figures.words import choose_metrics, metric_title
+from ..figures.words import metric_title
 from ..multiplier import OPEN_ENDS, in_words
-from .views import SAMPLE, Cell, Column, View, bounds, levels, plain, sort_key, text, view
+from .views import SAMPLE, Cell, Column, View, bounds, levels, plain, sort_key, text, titled, view
 
 _FACTOR = ("status", "multiplier", "low", "high")
 Tables = Mapping[str, pd.DataFrame]
@@ -17,10 +17,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 def points(tables: Tables, metrics: Sequence[str]) -> View | None:
     """Metric against training sources."""
-    table = tables.get("efficiency")
-    if table is not None and len(table):
-        table = table[table["metric"].isin(choose_metrics(table, metrics))]
-        table = table.assign(metric=table["metric"].map(metric_title))
+    table = titled(tables.get("efficiency"), metrics)
     columns = [
         text("cell", "cell"), plain("training sources", "n_train_sources"), plain("training alerts", "n_train_alerts"),
         text("metric", "metric"), bounds("value (interval)"), *SAMPLE,

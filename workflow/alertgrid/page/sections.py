@@ -10,7 +10,7 @@ import pandas as pd
 from ..figures.words import METRICS, choose_metrics, is_control, largest, leaders, metric_title, ranked_cells
 from .costs import FRACTION, cost, inference, machines
 from .efficiency import multiplier, points
-from .views import SAMPLE, Column, View, bounds, generic, levels, plain, rounded, share, text, verdict, view
+from .views import SAMPLE, Column, View, bounds, generic, levels, plain, rounded, share, text, titled, verdict, view
 
 Tables = Mapping[str, pd.DataFrame]
 _CHANCE = (
@@ -170,10 +170,7 @@ def _entrants(tables: Tables) -> View | None:
 
 def _differences(tables: Tables, metrics: Sequence[str]) -> View | None:
     """Paired differences."""
-    table = tables.get("differences")
-    if table is not None and len(table):
-        table = table[table["metric"].isin(choose_metrics(table, metrics))]
-        table = table.assign(metric=table["metric"].map(metric_title))
+    table = titled(tables.get("differences"), metrics)
     columns = [
         text("kind", "kind"), text("cell", "cell"), text("minus", "reference"), FRACTION, text("metric", "metric"),
         bounds("difference", "difference"), rounded("p", "p", 2), rounded("p after Holm", "p_holm", 2),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..figures.words import one_seed_words
+from ..figures.words import choose_metrics, metric_title, one_seed_words
 
 LONG = 25  # rows; a longer table is folded
 _NAMED = 3  # methods of intervals in the note of a table
@@ -151,6 +151,14 @@ def generic(name: str, title: str, frame: pd.DataFrame | None, note: str = "") -
         head = str(column).replace("_", " ")
         columns.append(rounded(head, column, 6) if pd.api.types.is_numeric_dtype(frame[column]) else text(head, column))
     return view(name, title, frame, columns, note)
+
+
+def titled(table: pd.DataFrame | None, metrics: Sequence[str]) -> pd.DataFrame | None:
+    """Rows of the chosen metrics, which are called by their titles."""
+    if table is None or table.empty:
+        return table
+    table = table[table["metric"].isin(choose_metrics(table, metrics))]
+    return table.assign(metric=table["metric"].map(metric_title))
 
 
 SAMPLE = (plain("seeds", "n_seeds"), plain("test sources", "n_sources"), plain("test alerts", "n_alerts"))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..columns import STAMP_SIZE
-from ..encoders import ENCODERS, EncoderSpec, named_size
+from ..encoders import ENCODERS, EncoderSpec
+from ..settings.words import named_size
 from ..status import device_hours
 from .rates import rate_of
 from .work import STAGES

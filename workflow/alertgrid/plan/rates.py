@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..columns import STAMP_SIZE
 from ..errors import StudyError
+from ..settings.words import named_size
 
 RATES = Path(__file__).with_name("rates.csv")
 
@@ -48,9 +49,9 @@ def sized(architecture: str, input_size: str | int = "native") -> str:
 def _row(rates: pd.DataFrame, architecture: str, inputs: str, device: str) -> dict:
     """The last (newest) rate for a network; else scaled from its native size; else the one for any network."""
     match = rates[(rates["inputs"] == inputs) & (rates["device"] == device)]
-    name, _, size = architecture.partition("@")
+    name, size = named_size(architecture)
     # A fusion trains a head on embeddings and metadata have no pixels: only images cost by their area.
-    scale = (int(size) / STAMP_SIZE) ** 2 if size and inputs == "image" else 1.0
+    scale = (size / STAMP_SIZE) ** 2 if size and inputs == "image" else 1.0
     for known, factor in ((architecture, 1.0), (name, scale), ("*", scale)):
         rows = match[match["architecture"] == known]
         if len(rows):

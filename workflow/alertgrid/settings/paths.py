@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from ..encoders import named_size
 from ..errors import StudyError
 from ..sources import reader
 from .study import expand_path
+from .words import named_size
 
 # Settings of readers and corpora that name files or folders; "$NAME" in them is an environment variable.
 KEYS = {"folder", "file", "labels", "history", "images"}

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..errors import StudyError
+
 ALL = "all"  # as a key, it fits every cell
 PERMUTED = "permuted"
 REMOVE = "remove it, or see the comments in config.yaml"
@@ -22,7 +24,17 @@ def fits(words: str, name: str) -> bool:
     True
     """
     own = name.split("-")
-    return set(words.split("-")) <= {ALL, *own, *(word.partition("@")[0] for word in own)}
+    return set(words.split("-")) <= {ALL, *own, *(named_size(word)[0] for word in own)}
+
+
+def named_size(name: str) -> tuple[str, int | None]:
+    """Name of the network and the side in pixels it is asked for, as in `maxvit_tiny@224`; None without one."""
+    plain, at, side = name.partition("@")
+    if at and not side.isdigit():
+        raise StudyError(
+            f"architecture {name!r}", f"{side!r} is no number of pixels", "name@pixels", "correct the name"
+        )
+    return plain, int(side) if at else None
 
 
 def own_settings(models: Mapping[str, Any], architecture: str) -> dict[str, Any]:
@@ -34,7 +46,7 @@ def own_settings(models: Mapping[str, Any], architecture: str) -> dict[str, Any]
     {'a': {'cnn': {}}, 'a@224': {'head': {}}}
     """
     sections = models.get("architectures") or {}
-    names = dict.fromkeys([architecture.partition("@")[0], architecture])
+    names = dict.fromkeys([named_size(architecture)[0], architecture])
     return {name: sections[name] for name in names if sections.get(name)}
 
 
@@ -49,8 +61,7 @@ def asked_size(models: Mapping[str, Any], architecture: str) -> str | int:
     size = models.get("input_size", "native")
     for section in own_settings(models, architecture).values():
         size = section.get("input_size", size)
-    side = architecture.partition("@")[2]
-    return int(side) if side else size
+    return named_size(architecture)[1] or size
 
 
 def suggestion(

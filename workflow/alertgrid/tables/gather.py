@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ..comparison import Group, Interval, contrast
-from ..encoders import named_size
 from ..multiplicity import corrected
 from ..multiplier import Multiplier, data_multiplier
 from ..scales import scale_of
+from ..settings.words import named_size
 from .evaluate import CellResult
 
 AXES = ("architecture", "pretraining", "inputs", "stamps", "labels")
