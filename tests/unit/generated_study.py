@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 from alertgrid.predictions import write_predictions
+from loading import load_script
 
 OPTIONS = {
     "external": ["other_score"],
@@ -22,12 +21,7 @@ OPTIONS = {
 
 def load_generator() -> ModuleType:
     """The benchmark as a module."""
-    path = Path(__file__).parents[2] / "benchmarks" / "report_scale.py"
-    spec = importlib.util.spec_from_file_location("report_scale", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/report_scale.py")
 
 
 def make_study(folder: Path) -> Path:

@@ -1,24 +1,19 @@
 """The checks of real results fail for what cannot be true and practically never for what is."""
 
-import importlib.util
 from collections import namedtuple
-from pathlib import Path
 
 import numpy as np
 import pytest
 from alertgrid.comparison import contrast, group
 from alertgrid.metrics import influences
+from loading import load_script
 
 Row = namedtuple("Row", "estimate low high se df n_seeds")
 
 
 @pytest.fixture(scope="module")
 def chance():
-    path = Path(__file__).parents[1] / "results" / "test_results.py"
-    spec = importlib.util.spec_from_file_location("checks_of_results", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.chance
+    return load_script("tests/results/test_results.py").chance
 
 
 def judged(rng, skill, sources=120, seeds=1):

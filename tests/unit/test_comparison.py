@@ -1,13 +1,11 @@
 """Intervals and differences by hand; coverage by simulation."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from alertgrid import comparison
 from alertgrid.comparison import cluster_variance, contrast, group, interaction, total_variance
 from alertgrid.scales import boundary, scale_of
+from loading import load_script
 from scipy import stats
 
 CLASSES = np.array([True] * 3 + [False] * 4)
@@ -118,7 +116,7 @@ def test_degrees_of_freedom_are_weighted_by_shares():
 
 @pytest.mark.parametrize(("seeds", "lowest"), [(2, 0.90), (3, 0.94), (5, 0.945)])
 def test_expected_coverage_at_any_ratio_of_the_variances(seeds, lowest):
-    simulation = load_coverage()
+    simulation = load_script("benchmarks/coverage.py")
     shares = [simulation.expected_coverage(ratio, seeds, simulation.by_shares) for ratio in simulation.RATIOS]
     assert min(shares) > lowest
     assert max(shares) < 0.965
@@ -181,18 +179,6 @@ def test_quantiles_equal_those_of_scipy():
     assert comparison.t_tail(1.7, np.inf) == pytest.approx(stats.norm.sf(1.7))
 
 
-def load_coverage():
-    """The simulation of benchmarks/coverage.py."""
-    path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
@@ -207,7 +193,7 @@ def load_coverage():
     ],
 )
 def test_intervals_cover_what_they_claim(name):
-    simulation = load_coverage()
+    simulation = load_script("benchmarks/coverage.py")
     found = simulation.coverage(simulation.SKIES[name], 1500, seed=11)
     for share in found["roc_auc"]:
         assert 0.93 <= share <= 0.97, name
@@ -215,7 +201,7 @@ def test_intervals_cover_what_they_claim(name):
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "f1"])
 def test_simulated_truth_is_what_many_objects_show(metric):
-    simulation = load_coverage()
+    simulation = load_script("benchmarks/coverage.py")
     sky = simulation.Sky(sources=4000, seeds=8)
     terms = simulation.study(sky, np.random.default_rng(0), [metric])[metric]
     assert terms[-1][1].estimate == pytest.approx(simulation.true_value(sky, metric), abs=0.02)

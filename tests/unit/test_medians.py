@@ -1,13 +1,10 @@
 """Medians: order statistics by hand, what seeds add, and coverage by simulation where many values are equal."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from alertgrid.comparison import t_quantile
 from alertgrid.medians import coverage, mean_of_medians, median_interval
+from loading import load_script
 from scipy import stats
 
 
@@ -58,17 +55,7 @@ def test_few_saved_sources_have_no_interval():
     assert mean_of_medians([np.zeros(0), np.arange(9.0)]).n_seeds == 1
 
 
-def load_delays():
-    """The simulation of benchmarks/delays.py."""
-    path = Path(__file__).parents[2] / "benchmarks" / "delays.py"
-    spec = importlib.util.spec_from_file_location("delays_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(("sources", "at_zero"), [(10, 0.46), (40, 0.46), (200, 0.48)])
 def test_intervals_cover_where_many_are_saved_on_the_first_day(sources, at_zero):
-    simulation = load_delays()
+    simulation = load_script("benchmarks/delays.py")
     assert simulation.coverage(simulation.Delays(sources, at_zero=at_zero), 800, seed=5) >= 0.93
